@@ -1,0 +1,70 @@
+package route
+
+import "github.com/waypost/waypost/internal/waypost"
+
+// Chosen is the From a mail leaves with.
+type Chosen struct {
+	Address  waypost.Address
+	Replaced bool   // it is not the submitted one
+	Why      string // for people, "" when nothing was replaced
+}
+
+// From chooses the address in the From field for a route. submitted is the header
+// From after accept. authorized tells whether the domain of an assigned sender is
+// authorized now; nil stands for "none is".
+//
+// On the operator's own server its senders are its own business. Everywhere else an
+// own sender needs to be assigned and its domain authorized; else the platform's
+// default address stands in, with the operator's display name.
+func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted waypost.Address, authorized func(waypost.Sender) bool) Chosen {
+	sender, own := a.SenderFor(submitted.Email)
+	if kind == waypost.RouteRelay {
+		if own {
+			return Chosen{Address: submitted}
+		}
+		if d, ok := a.DefaultSender(); ok {
+			return Chosen{Address: named(d, a), Replaced: true, Why: "not a sender of the operator"}
+		}
+		return Chosen{Address: submitted} // nothing better is known, and the server is the operator's
+	}
+	if a.ID == waypost.PlatformOperatorID {
+		return Chosen{Address: p.From, Replaced: submitted.Email != p.From.Email}
+	}
+	if own && sender.State == waypost.SenderAssigned && authorized != nil && authorized(sender) {
+		return Chosen{Address: submitted}
+	}
+	why := "not a sender of the operator"
+	if own {
+		why = "the sender is " + string(sender.State) + " and not in use on the built-in gateway"
+		if sender.State == waypost.SenderAssigned {
+			why = "the domain of the sender is not authorized"
+		}
+	}
+	if p.Sandbox() { // nothing leaves: keep what the operator would want to see
+		return Chosen{Address: submitted, Why: why}
+	}
+	name := a.Name
+	if own && sender.Name != "" {
+		name = sender.Name
+	} else if d, ok := a.DefaultSender(); ok && d.Name != "" {
+		name = d.Name
+	}
+	return Chosen{Address: waypost.Address{Name: name, Email: p.From.Email}, Replaced: true, Why: why}
+}
+
+func named(s waypost.Sender, a *waypost.Account) waypost.Address {
+	name := s.Name
+	if name == "" {
+		name = a.Name
+	}
+	return waypost.Address{Name: name, Email: s.Address}
+}
+
+// EnvelopeFrom is the return path of the operator's own server: its default sender,
+// whose mailbox the operator reads; the From in use if it has none.
+func EnvelopeFrom(a *waypost.Account, from waypost.Address) string {
+	if d, ok := a.DefaultSender(); ok {
+		return d.Address
+	}
+	return from.Email
+}
