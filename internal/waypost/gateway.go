@@ -1,6 +1,10 @@
 package waypost
 
-import "time"
+import (
+	"net"
+	"strconv"
+	"time"
+)
 
 // GatewayType is how an operator's mail leaves.
 type GatewayType string
@@ -57,6 +61,14 @@ type Relay struct {
 	Password string `json:"-"`
 	Guarded  bool   // dial through the guard: others chose the host
 }
+
+// String describes the relay without its password.
+func (r Relay) String() string {
+	return string(r.Security) + "://" + r.Username + "@" + net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
+}
+
+// GoString is String: no verb of fmt prints the password.
+func (r Relay) GoString() string { return r.String() }
 
 // SameServer reports whether a secret stored for r may be reused for next:
 // host, port, user name and certificate checking unchanged, security not lowered

@@ -1,0 +1,18 @@
+// Package deliver carries a job over its route: straight to the recipient domain's
+// MX hosts, through a relay, or into the sandbox. It keeps sessions open for the next
+// mail and turns what servers say, or fail to say, into one attempt per recipient.
+// When to try, and what follows from the result, is the queue's business.
+//
+// An attempt goes like this:
+//
+//  1. prepare: From is chosen for this route, the header rewritten where it differs,
+//     and on the built-in gateway the mail is signed; without a key nothing leaves;
+//  2. a kept session is taken, or a new one made: look-up, guarded connect, greeting,
+//     EHLO, TLS by the route's policy, login;
+//  3. MayTalk is asked for each recipient right before MAIL, MayDot right before the
+//     final dot;
+//  4. each recipient's reply is classified and reported.
+//
+// The built-in gateway uses one transaction per recipient, because each has a return
+// path of its own; an own server gets one transaction for all.
+package deliver

@@ -1,0 +1,167 @@
+package smtpd
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Results of peerLimits.enter, also the labels of Metrics.Connection.
+const (
+	connAccepted     = "accepted"
+	connRefusedTotal = "refused_total"
+	connRefusedPeer  = "refused_peer"
+)
+
+// peerLimits counts open connections. Its map has at most one entry per open
+// connection.
+type peerLimits struct {
+	maxTotal, maxPeer int
+
+	mu    sync.Mutex
+	total int
+	peers map[netip.Prefix]int
+}
+
+func newPeerLimits(maxTotal, maxPeer int) *peerLimits {
+	return &peerLimits{maxTotal: maxTotal, maxPeer: maxPeer, peers: make(map[netip.Prefix]int)}
+}
+
+// enter counts a connection in if there is room for it. Each one that was accepted
+// must leave.
+func (l *peerLimits) enter(peer netip.Addr, exempt bool) string {
+	key := peerKey(peer)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.total >= l.maxTotal:
+		return connRefusedTotal
+	case !exempt && l.peers[key] >= l.maxPeer:
+		return connRefusedPeer
+	}
+	l.total++
+	l.peers[key]++
+	return connAccepted
+}
+
+func (l *peerLimits) leave(peer netip.Addr) {
+	key := peerKey(peer)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	if l.peers[key]--; l.peers[key] <= 0 {
+		delete(l.peers, key)
+	}
+}
+
+// peerKey is what counts as one client: an IPv4 address, or an IPv6 /64, which is
+// the least a site is given.
+func peerKey(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+const (
+	loginBurst   = 10               // failed logins of one client at once
+	loginEvery   = 10 * time.Second // then one for each
+	loginTrust   = time.Hour        // how long a good login keeps a client from being shut out
+	loginClients = 10_000           // clients remembered
+)
+
+// loginLimits slows down guessing. Only failures count. A client that has logged
+// in lately is never shut out: one server submits for many operators, and one
+// stale key there must not stop the others.
+type loginLimits struct {
+	mu      sync.Mutex
+	clients map[netip.Prefix]*loginClient
+}
+
+type loginClient struct {
+	failures *rate.Limiter
+	good     time.Time
+}
+
+func newLoginLimits() *loginLimits {
+	return &loginLimits{clients: make(map[netip.Prefix]*loginClient)}
+}
+
+// blocked reports whether peer has failed too often to be listened to.
+func (l *loginLimits) blocked(peer netip.Addr, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.clients[peerKey(peer)]
+	return c != nil && c.failures.TokensAt(now) < 1 && now.Sub(c.good) > loginTrust
+}
+
+func (l *loginLimits) failed(peer netip.Addr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client(peer, now).failures.AllowN(now, 1)
+}
+
+func (l *loginLimits) succeeded(peer netip.Addr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client(peer, now).good = now
+}
+
+func (l *loginLimits) client(peer netip.Addr, now time.Time) *loginClient {
+	key := peerKey(peer)
+	c := l.clients[key]
+	if c == nil {
+		if len(l.clients) >= loginClients {
+			l.forget(now)
+		}
+		c = &loginClient{failures: rate.NewLimiter(rate.Every(loginEvery), loginBurst)}
+		l.clients[key] = c
+	}
+	return c
+}
+
+// forget makes room: clients about whom nothing is left to know go first, and
+// when there are none anyone (map order is random) goes.
+func (l *loginLimits) forget(now time.Time) {
+	seen := 0
+	for key, c := range l.clients {
+		if c.failures.TokensAt(now) >= loginBurst && now.Sub(c.good) > loginTrust {
+			delete(l.clients, key)
+		}
+		if seen++; seen == 100 { // an attack must not make every login scan the whole map
+			break
+		}
+	}
+	for key := range l.clients {
+		if len(l.clients) < loginClients {
+			return
+		}
+		delete(l.clients, key)
+	}
+}
+
+// budget is memory shared by all sessions, in bytes.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// reserve takes n bytes, or nothing when they are not there. It does not wait:
+// who cannot have memory now tells the client to come back.
+func (b *budget) reserve(n int64) bool {
+	if b.used.Add(n) > b.limit {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) release(n int64) { b.used.Add(-n) }

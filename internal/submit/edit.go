@@ -1,0 +1,185 @@
+package submit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// edit makes the message as it is stored: From decided, header edited, signature
+// appended.
+func (d *draft) edit() error {
+	s := &d.sub
+	from, replaced, err := d.from()
+	if err != nil {
+		return err
+	}
+	m := &d.message
+	*m = waypost.Message{
+		ID: waypost.NewIDAt(d.now), OperatorID: d.account.ID, BatchID: s.BatchID, Credential: s.Principal.CredentialID,
+		Source: s.Source, Kind: s.Kind, Lane: s.Lane, Test: s.Principal.Test, MailFrom: s.MailFrom, From: from,
+		Tags: s.Tags, Metadata: s.Metadata, Created: d.now, SendAt: s.SendAt, Expires: s.ExpiresAt,
+	}
+	e := message.AcceptEdit{
+		ReplyTo: d.account.ReplyTo, ID: m.ID, MessageIDDomain: d.messageIDDomain(from), Now: d.now,
+		Received: message.Received{HelloName: s.HelloName, Peer: s.Peer, By: d.p.o.Hostname, Protocol: s.Protocol, ID: m.ID},
+	}
+	if replaced {
+		e.From = &from
+	}
+	if m.HeaderID, err = d.header.Accept(e); err != nil {
+		return err
+	}
+	m.Subject = d.header.Text("Subject")
+	m.Header, m.Body = d.header.Bytes(), d.body
+	if !d.account.Signature.Empty() {
+		header, body, changed, reason := message.AppendSignature(m.Header, m.Body, d.account.Signature)
+		if changed {
+			m.Header, m.Body = header, body
+		} else if reason != "" {
+			d.p.o.Log.Debug("signature was not appended", "message", m.ID, "reason", reason)
+		}
+	}
+	m.BodyID = m.ID
+	m.Size = int64(len(m.Header) + len(m.Body))
+	info := message.Scan(m.Header, m.Body)
+	m.EightBit = info.EightBit
+	// A client that did not say SMTPUTF8 and sends such a header all the same wants it
+	// delivered, not bounced by the first server without the extension.
+	m.HeaderUTF8 = info.HeaderUTF8 && !info.HeaderInvalid && strings.HasPrefix(s.Protocol, "UTF8")
+	return nil
+}
+
+// from decides the header From at accept. What the route allows is decided again at
+// each attempt.
+func (d *draft) from() (waypost.Address, bool, error) {
+	submitted, err := d.header.From()
+	if err != nil {
+		return waypost.Address{}, false, err
+	}
+	if d.account.ID == waypost.PlatformOperatorID {
+		return submitted, false, nil // its only sender is the platform's default one, put in at the attempt
+	}
+	if _, own := d.account.SenderFor(submitted.Email); own {
+		return submitted, false, nil
+	}
+	if d.sub.Principal.FromPolicy == waypost.FromRefuse {
+		return waypost.Address{}, false, &waypost.Error{
+			Kind: waypost.Forbidden, Code: "from_not_allowed", Field: "from", SMTP: "5.7.1",
+			Message: fmt.Sprintf("From %s is not a sender of this operator", submitted.Email),
+		}
+	}
+	sender, ok := d.account.DefaultSender()
+	if !ok {
+		return submitted, false, nil // the built-in gateway puts the platform's default sender in
+	}
+	name := sender.Name
+	if name == "" {
+		name = d.account.Name
+	}
+	return waypost.Address{Name: name, Email: sender.Address}, true, nil
+}
+
+func (d *draft) messageIDDomain(from waypost.Address) string {
+	if domain, err := dns.ToASCII(waypost.DomainOf(d.p.o.Platform.Email)); err == nil && domain != "" {
+		return domain
+	}
+	if domain, err := dns.ToASCII(waypost.DomainOf(from.Email)); err == nil && domain != "" {
+		return domain
+	}
+	return d.p.o.Hostname
+}
+
+// address makes one delivery per recipient, sets suppressed ones apart, and drops
+// repetitions of the same address.
+func (d *draft) address(ctx context.Context) error {
+	s, m := &d.sub, &d.message
+	suppressed, err := d.suppressed(ctx)
+	if err != nil {
+		return err
+	}
+	next := d.now
+	if s.SendAt.After(next) {
+		next = s.SendAt
+	}
+	seen := make(map[string]bool, len(s.Recipients))
+	for i, recipient := range s.Recipients {
+		local, domain, err := waypost.SplitAddress(recipient)
+		if err != nil {
+			return recipientError(i, recipient, err)
+		}
+		site := domain
+		if domain[0] != '[' {
+			if site, err = dns.ToASCII(domain); err != nil {
+				return recipientError(i, recipient, err)
+			}
+		}
+		if key := local + "@" + site; seen[key] {
+			continue
+		} else {
+			seen[key] = true
+		}
+		if m.Test {
+			site = waypost.TestSite + site
+		}
+		del := waypost.Delivery{
+			ID: waypost.NewIDAt(d.now), OperatorID: m.OperatorID, MessageID: m.ID, Recipient: recipient, Site: site,
+			Kind: m.Kind, Lane: m.Lane, State: waypost.Queued, NextAt: next, Expires: s.ExpiresAt, Created: d.now, Updated: d.now,
+		}
+		if why, ok := d.blocked(suppressed[waypost.NormalizeAddress(recipient)]); ok {
+			del.State, del.Cause, del.Reason = waypost.Suppressed, "suppressed", why
+			d.events = append(d.events, waypost.Event{
+				OperatorID: m.OperatorID, MessageID: m.ID, DeliveryID: del.ID, Type: waypost.EventSuppress,
+				From: waypost.Queued, To: waypost.Suppressed, Count: 1, Actor: "policy", Detail: why, At: d.now,
+			})
+		}
+		d.deliveries = append(d.deliveries, del)
+	}
+	return nil
+}
+
+func recipientError(i int, recipient string, err error) error {
+	return &waypost.Error{
+		Kind: waypost.Invalid, Code: "invalid_recipient", Field: fmt.Sprintf("recipients[%d]", i), SMTP: "5.1.3",
+		Message: fmt.Sprintf("%q: %v", recipient, err),
+	}
+}
+
+func (d *draft) suppressed(ctx context.Context) (map[string][]waypost.Suppression, error) {
+	if !d.account.Suppressions {
+		return nil, nil
+	}
+	addresses := make([]string, len(d.sub.Recipients))
+	for i, r := range d.sub.Recipients {
+		addresses[i] = waypost.NormalizeAddress(r)
+	}
+	found, err := d.p.o.Store.SuppressionsFor(ctx, d.account.ID, addresses)
+	if err != nil {
+		return nil, fmt.Errorf("look up suppressions: %w", err)
+	}
+	return found, nil
+}
+
+// blocked reports whether a suppression applies to this mail. Codes and password
+// resets reach people who want no other mail, but not addresses that do not work.
+func (d *draft) blocked(entries []waypost.Suppression) (string, bool) {
+	for _, e := range entries {
+		if d.sub.Kind == waypost.KindSecurity {
+			switch e.Reason {
+			case waypost.SuppressedSoft, waypost.SuppressedComplaint, waypost.SuppressedUnsubscribe:
+				continue
+			default:
+			}
+		}
+		why := string(e.Reason)
+		if e.Detail != "" {
+			why += ": " + e.Detail
+		}
+		return why, true
+	}
+	return "", false
+}
