@@ -53,6 +53,7 @@ type Config struct {
 	SiteSessions          int // of them to one site
 	RelaySessions         int // of them to one relay
 	MemoryBudget          int64
+	CredentialRate        int // mails a minute and credential; 0: no limit
 	ShutdownGrace         time.Duration
 	LogLevel              slog.Level
 	LogFormat             LogFormat

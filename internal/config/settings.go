@@ -139,6 +139,9 @@ func Settings() []Setting {
 		setting("MEMORY_BUDGET", "64MiB", size(0, 1<<40), func(c *Config) *int64 { return &c.MemoryBudget },
 			"Bodies handed from accept to delivery in memory; beyond it they are read from the database again."),
 
+		setting("CREDENTIAL_RATE", "0", between(0, 10_000_000), func(c *Config) *int { return &c.CredentialRate },
+			"Mails a minute that one credential may submit; more is answered 451 or 429. 0 for no limit."),
+
 		setting("SHUTDOWN_GRACE", "30s", duration(0, time.Hour), func(c *Config) *time.Duration { return &c.ShutdownGrace },
 			"How long a shutdown waits for the replies to mail already sent."),
 		setting("LOG_LEVEL", "info", logLevel(), func(c *Config) *slog.Level { return &c.LogLevel },

@@ -35,6 +35,8 @@ type Metrics struct {
 	groupSize  prometheus.Histogram
 	commitTook prometheus.Histogram
 	panics     prometheus.Counter
+	findings   prometheus.Gauge
+	smtpd      *prometheus.CounterVec
 	failing    prometheus.Gauge
 }
 
@@ -87,6 +89,14 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_panics_recovered_total",
 			Help: "Panics that were recovered: each is a bug.",
 		}),
+		findings: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "waypost_audit_findings",
+			Help: "What the last audit of the conservation law found: anything but 0 is an alarm.",
+		}),
+		smtpd: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "waypost_smtpd_total",
+			Help: "What happened at the SMTP listeners: connections, logins and messages, by result.",
+		}, []string{"what", "result"}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us, so that their mail waits.",
@@ -100,7 +110,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.failing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -161,20 +171,36 @@ func (m *Metrics) QueueDepth(lane waypost.Lane, deliveries int64) {
 	m.depth.WithLabelValues(string(lane)).Set(float64(deliveries))
 }
 
-// SessionOpened counts an SMTP session in.
-func (m *Metrics) SessionOpened(side Side) {
+// SessionsOpen sets the number of open SMTP sessions of a side.
+func (m *Metrics) SessionsOpen(side Side, n int) {
 	if m == nil {
 		return
 	}
-	m.sessions.WithLabelValues(string(side)).Inc()
+	m.sessions.WithLabelValues(string(side)).Set(float64(n))
 }
 
-// SessionClosed counts an SMTP session out.
-func (m *Metrics) SessionClosed(side Side) {
+// Connection counts a connection to an SMTP listener by what became of it.
+func (m *Metrics) Connection(result string) { m.inbound("connection", result) }
+
+// Login counts an AUTH by its result.
+func (m *Metrics) Login(result string) { m.inbound("login", result) }
+
+// Message counts a DATA command by its result.
+func (m *Metrics) Message(result string, _ int64) { m.inbound("message", result) }
+
+func (m *Metrics) inbound(what, result string) {
 	if m == nil {
 		return
 	}
-	m.sessions.WithLabelValues(string(side)).Dec()
+	m.smtpd.WithLabelValues(what, result).Inc()
+}
+
+// AuditFindings sets how many findings the last audit had.
+func (m *Metrics) AuditFindings(n int) {
+	if m == nil {
+		return
+	}
+	m.findings.Set(float64(n))
 }
 
 // Committed records a group commit of so many changes.

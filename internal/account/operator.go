@@ -1,0 +1,122 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/waypost/waypost/internal/route"
+	"github.com/waypost/waypost/internal/secret"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// Options make a Service.
+type Options struct {
+	Store      *store.Store
+	System     System
+	Directory  *Directory
+	Ring       *secret.Ring // seals the passwords of relays
+	Platform   route.Platform
+	RelayPorts []int // where operators' servers may listen; nil means 25, 465, 587 and 2525
+
+	// Authorized tells whether the domain of an assigned sender is authorized now. Nil
+	// stands for "none is".
+	Authorized func(waypost.Sender) bool
+}
+
+// Service changes operators. It is safe for concurrent use.
+type Service struct {
+	o Options
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	if o.RelayPorts == nil {
+		o.RelayPorts = []int{25, 465, 587, 2525}
+	}
+	return &Service{o: o}
+}
+
+// NewOperator describes an operator to create.
+type NewOperator struct {
+	Name     string // at most 200 characters
+	Product  waypost.Product
+	Contact  string // an address, or "" for nowhere
+	ParentID string // "" directly under the platform
+}
+
+// CreateOperator creates an operator. It is bound to the gateway that its product
+// starts with, if any. Errors are Problems with the fields name, product, contact and
+// parent_id.
+func (s *Service) CreateOperator(ctx context.Context, n NewOperator) (waypost.Operator, error) {
+	var p Problems
+	name := strings.TrimSpace(n.Name)
+	if name == "" {
+		p.add("name", "a name is missing")
+	} else if why := badName(name); why != "" {
+		p.add("name", why)
+	}
+	if _, ok := waypost.ParseProduct(string(n.Product)); !ok {
+		p.add("product", "choose servermate, cloud or on_premise")
+	}
+	contact := strings.TrimSpace(n.Contact)
+	if contact != "" {
+		if _, _, err := waypost.SplitAddress(contact); err != nil {
+			p.add("contact", err.Error())
+		}
+	}
+	if err := p.err(); err != nil {
+		return waypost.Operator{}, err
+	}
+	created, err := s.o.System.CreateOperator(ctx, waypost.Operator{
+		Name: name, Product: n.Product, Contact: contact, ParentID: n.ParentID, Uncertain: waypost.UncertainRetry,
+	})
+	if err != nil {
+		return waypost.Operator{}, fmt.Errorf("create operator: %w", err)
+	}
+	return created, nil
+}
+
+// Operators lists operators, limit at a time, after the one whose id is cursor.
+func (s *Service) Operators(ctx context.Context, cursor string, limit int) ([]waypost.Operator, error) {
+	return s.o.System.Operators(ctx, cursor, limit)
+}
+
+// Suspend stops an operator's mail: nothing is accepted, and what is queued waits.
+// Mail of kind security still goes. Suspending twice is no error.
+func (s *Service) Suspend(ctx context.Context, operatorID string) (waypost.Operator, error) {
+	if operatorID == waypost.PlatformOperatorID {
+		return waypost.Operator{}, waypost.NewError(waypost.Conflict, "platform_operator", "the platform itself cannot be suspended")
+	}
+	return s.setSuspended(ctx, operatorID, true)
+}
+
+// Resume ends a suspension. Resuming twice is no error.
+func (s *Service) Resume(ctx context.Context, operatorID string) (waypost.Operator, error) {
+	return s.setSuspended(ctx, operatorID, false)
+}
+
+func (s *Service) setSuspended(ctx context.Context, operatorID string, suspended bool) (waypost.Operator, error) {
+	defer s.o.Directory.forget(operatorID)
+	err := s.o.Store.SaveOperator(ctx, operatorID, func(o *waypost.Operator) error {
+		o.Suspended = suspended
+		return nil
+	})
+	if err != nil {
+		return waypost.Operator{}, fmt.Errorf("save operator: %w", err)
+	}
+	return s.o.Store.Operator(ctx, operatorID)
+}
+
+// SetSenderState assigns a sender on the built-in gateway, rejects it, or takes either
+// back. The error is NotFound if the operator has no such sender.
+func (s *Service) SetSenderState(ctx context.Context, operatorID, address string, state waypost.SenderState) error {
+	switch state {
+	case waypost.SenderRequested, waypost.SenderAssigned, waypost.SenderRejected:
+	default:
+		return Problems{waypost.FieldError("state", "choose requested, assigned or rejected")}
+	}
+	defer s.o.Directory.forget(operatorID)
+	return s.o.System.SetSenderState(ctx, operatorID, address, state)
+}

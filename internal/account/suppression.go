@@ -1,0 +1,88 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// NewSuppression is an address that an operator does not want to mail any more.
+type NewSuppression struct {
+	Address string
+	Detail  string    // for people, at most 200 characters
+	Expires time.Time // zero: for ever
+}
+
+// AddSuppression adds a suppression with reason manual, or renews the one there is.
+// Errors are Problems with the fields address, detail and expires.
+func (s *Service) AddSuppression(ctx context.Context, operatorID string, n NewSuppression) (waypost.Suppression, error) {
+	var p Problems
+	now := time.Now()
+	address := checkAddress(&p, n.Address)
+	detail := strings.TrimSpace(n.Detail)
+	if why := badName(detail); why != "" {
+		p.add("detail", why)
+	}
+	if !n.Expires.IsZero() && !n.Expires.After(now) {
+		p.add("expires", "this is in the past")
+	}
+	if err := p.err(); err != nil {
+		return waypost.Suppression{}, err
+	}
+	added := waypost.Suppression{
+		OperatorID: operatorID, Address: address, Reason: waypost.SuppressedManual, Detail: detail,
+		Created: now.UTC().Truncate(time.Millisecond), Expires: n.Expires,
+	}
+	if err := s.o.Store.AddSuppression(ctx, operatorID, added); err != nil {
+		return waypost.Suppression{}, err
+	}
+	s.o.Directory.forget(operatorID)
+	return added, nil
+}
+
+// Suppressions lists suppressions, limit at a time; next is the cursor of the rest,
+// "" at the end.
+func (s *Service) Suppressions(ctx context.Context, operatorID string, f store.SuppressionFilter, cursor string, limit int) (
+	list []waypost.Suppression, next string, err error,
+) {
+	return s.o.Store.Suppressions(ctx, operatorID, f, cursor, limit)
+}
+
+// RemoveSuppression removes the suppression of an address for a reason, or for "" all
+// of that address. The error is NotFound if there is none.
+func (s *Service) RemoveSuppression(ctx context.Context, operatorID, address string, reason waypost.SuppressionReason) error {
+	var p Problems
+	address = checkAddress(&p, address)
+	if err := p.err(); err != nil {
+		return err
+	}
+	defer s.o.Directory.forget(operatorID)
+	if reason != "" {
+		return s.o.Store.RemoveSuppression(ctx, operatorID, address, reason)
+	}
+	found, err := s.o.Store.SuppressionsFor(ctx, operatorID, []string{address})
+	if err != nil {
+		return fmt.Errorf("read suppressions: %w", err)
+	}
+	if len(found[address]) == 0 {
+		return waypost.NewError(waypost.NotFound, "not_found", "the address is not suppressed")
+	}
+	for _, one := range found[address] {
+		if err := s.o.Store.RemoveSuppression(ctx, operatorID, address, one.Reason); err != nil && waypost.KindOf(err) != waypost.NotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkAddress(p *Problems, address string) string {
+	address = strings.TrimSpace(address)
+	if _, _, err := waypost.SplitAddress(address); err != nil {
+		p.add("address", err.Error())
+	}
+	return waypost.NormalizeAddress(address)
+}

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// Changes gathers what state changes leave beside the delivery itself: events,
+// counters, and the erasure of security mail. Its zero value is empty.
+type Changes struct {
+	events  []waypost.Event
+	tally   Tally
+	secrets []string // messages of kind security that may have become final
+}
+
+// Event records a fact about a delivery and, if its state changed, counts it.
+func (c *Changes) Event(e waypost.Event, kind waypost.Kind, from, to waypost.State) {
+	if from != to {
+		e.From, e.To = from, to
+		switch to {
+		case waypost.Expired:
+			e.Type = waypost.EventExpired
+		case waypost.Cancelled:
+			e.Type = waypost.EventCancelled
+		default:
+		}
+		c.tally.Moved(e.OperatorID, kind, from, to, e.At, 1)
+		if to.Final() && kind == waypost.KindSecurity {
+			c.secrets = append(c.secrets, e.MessageID)
+		}
+	}
+	c.events = append(c.events, e)
+}
+
+// Write writes all of it under a node's name.
+func (c *Changes) Write(ctx context.Context, tx *engine.Tx, node string, now time.Time) error {
+	for _, id := range c.secrets {
+		erased, err := EraseSecret(ctx, tx, id, now)
+		if err != nil {
+			return err
+		}
+		if erased != "" {
+			c.events = append(c.events, waypost.Event{
+				OperatorID: erased, MessageID: id, Type: waypost.EventErased, Actor: "policy",
+				Detail: "security mail is erased once its last delivery is final", At: now,
+			})
+		}
+	}
+	if err := WriteEvents(ctx, tx, c.events); err != nil {
+		return err
+	}
+	return c.tally.Write(ctx, tx, node)
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/tenantsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// Credential is an API key as kept: of the key itself there is only a hash, which no
+// query returns, and its first characters.
+type Credential struct {
+	ID          string
+	OperatorID  string // "" for the platform's
+	Name        string
+	Hint        string         // first characters of the key
+	Networks    []netip.Prefix // clients there need no key
+	Scopes      []waypost.Scope
+	Test        bool
+	DefaultKind waypost.Kind // "" for none
+	FromPolicy  waypost.FromPolicy
+	Created     time.Time
+	Revoked     time.Time // zero: valid
+}
+
+// Credentials lists an operator's credentials, revoked ones too, oldest first.
+func (s *Store) Credentials(ctx context.Context, operatorID string) ([]Credential, error) {
+	rows, err := s.queries().Credentials(ctx, operatorID)
+	if err != nil {
+		return nil, fmt.Errorf("list credentials: %w", err)
+	}
+	credentials := make([]Credential, len(rows))
+	for i, row := range rows {
+		if credentials[i], err = CredentialOf(CredentialRow(row)); err != nil {
+			return nil, err
+		}
+	}
+	return credentials, nil
+}
+
+// RevokeCredential ends the use of an operator's credential. Revoking twice is no
+// error; the error is NotFound if the operator has no such credential.
+func (s *Store) RevokeCredential(ctx context.Context, operatorID, id string) error {
+	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+		n, err := q.RevokeCredential(ctx, tenantsql.RevokeCredentialParams{
+			OperatorID: operatorID, ID: id, Revoked: waypost.Millis(time.Now()),
+		})
+		if err != nil || n > 0 {
+			return err
+		}
+		known, err := q.CredentialExists(ctx, tenantsql.CredentialExistsParams{OperatorID: operatorID, ID: id})
+		if err == nil && !known {
+			return notFound("credential")
+		}
+		return err
+	})
+}
+
+// CredentialRow is a credential as generated queries read it, here and in store/system.
+type CredentialRow struct {
+	ID          string
+	OperatorID  string
+	Name        string
+	KeyHint     string
+	Networks    string
+	Scopes      string
+	Test        bool
+	DefaultKind string
+	FromPolicy  string
+	Created     int64
+	Revoked     int64
+}
+
+// CredentialOf makes a credential of its row.
+func CredentialOf(row CredentialRow) (Credential, error) {
+	c := Credential{
+		ID: row.ID, OperatorID: row.OperatorID, Name: row.Name, Hint: row.KeyHint, Test: row.Test,
+		DefaultKind: waypost.Kind(row.DefaultKind), FromPolicy: waypost.FromPolicy(row.FromPolicy),
+		Created: waypost.FromMillis(row.Created), Revoked: waypost.FromMillis(row.Revoked),
+	}
+	if err := json.Unmarshal([]byte(row.Networks), &c.Networks); err != nil {
+		return c, fmt.Errorf("networks of credential %s: %w", row.ID, err)
+	}
+	if err := json.Unmarshal([]byte(row.Scopes), &c.Scopes); err != nil {
+		return c, fmt.Errorf("scopes of credential %s: %w", row.ID, err)
+	}
+	return c, nil
+}

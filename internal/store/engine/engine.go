@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // driver "sqlite"
+)
+
+// ErrNewerSchema says that the database was written by a newer version.
+var ErrNewerSchema = errors.New("the database has a newer schema than this version of waypost knows")
+
+// Options open an Engine.
+type Options struct {
+	URL     string // "postgres://...", or a path to an SQLite file
+	Readers int    // connections of the read pool; 0 means 8
+	Log     *slog.Logger
+	Observe Observer // may be nil
+}
+
+// Engine is an open database with its committer running.
+type Engine struct {
+	Dialect Dialect
+
+	url    string
+	writer *sql.DB
+	reader *sql.DB
+	*committer
+}
+
+// IsPostgres reports whether a database URL names PostgreSQL.
+func IsPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+// Open opens the database, migrates its schema, and starts the committer. An
+// SQLite file and its directory are made if missing.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if o.Readers == 0 {
+		o.Readers = 8
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{url: o.URL}
+	var err error
+	if IsPostgres(o.URL) {
+		err = e.openPostgres(o)
+	} else {
+		err = e.openSQLite(o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := e.migrate(ctx); err != nil {
+		return nil, errors.Join(err, e.writer.Close(), e.reader.Close())
+	}
+	e.committer = newCommitter(e.writer, e.Dialect, o.Log, o.Observe)
+	return e, nil
+}
+
+// sqliteDSN builds the data source of a file. The pragmas stand in it because they
+// are per connection: WAL with synchronous=FULL is what makes a commit durable
+// before it returns (see docs/adr/0005).
+func sqliteDSN(path string, readOnly bool) string {
+	q := url.Values{}
+	for _, p := range []string{
+		"busy_timeout(10000)",
+		"page_size(8192)",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"wal_autocheckpoint(4000)",
+		"journal_size_limit(67108864)",
+		"cache_size(-32768)",
+		"temp_store(MEMORY)",
+	} {
+		q.Add("_pragma", p)
+	}
+	if readOnly {
+		q.Add("_pragma", "query_only(1)")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+func (e *Engine) openSQLite(o Options) error {
+	e.Dialect = sqliteDialect()
+	if err := os.MkdirAll(filepath.Dir(o.URL), 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	// Made here so that it is private from the first byte.
+	f, err := os.OpenFile(o.URL, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	if e.writer, err = sql.Open("sqlite", sqliteDSN(o.URL, false)); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	e.writer.SetMaxOpenConns(1)
+	if e.reader, err = sql.Open("sqlite", sqliteDSN(o.URL, true)); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	e.reader.SetMaxOpenConns(o.Readers)
+	e.reader.SetMaxIdleConns(o.Readers)
+	return nil
+}
+
+func (e *Engine) openPostgres(o Options) error {
+	e.Dialect = postgresDialect()
+	config, err := pgx.ParseConfig(o.URL)
+	if err != nil {
+		// The driver's text repeats the URL, which holds a password.
+		return errors.New("open database: the PostgreSQL URL cannot be parsed")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 10 * time.Second
+	}
+	// 250 and 202 are answered after commit: it has to mean the disk, whatever the
+	// server's default says.
+	if config.RuntimeParams["synchronous_commit"] == "" {
+		config.RuntimeParams["synchronous_commit"] = "on"
+	}
+	e.writer = stdlib.OpenDB(*config)
+	e.writer.SetMaxOpenConns(2)
+	// As query_only does on SQLite: whatever is read here can change nothing.
+	readConfig := config.Copy()
+	readConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	e.reader = stdlib.OpenDB(*readConfig)
+	e.reader.SetMaxOpenConns(o.Readers)
+	e.reader.SetMaxIdleConns(o.Readers)
+	return nil
+}
+
+// migrate applies what is missing. Two processes that start at once are kept apart
+// by the engine: SQLite by its write lock, PostgreSQL by an advisory lock.
+func (e *Engine) migrate(ctx context.Context) error {
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler))}
+	if e.Dialect.Name == "postgres" {
+		locker, err := postgresLocker()
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(e.Dialect.goose, e.writer, e.Dialect.migrations, options...)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if current > target {
+		return fmt.Errorf("%w: it is at %d, known up to %d; start the newer version, or restore a backup made by this one",
+			ErrNewerSchema, current, target)
+	}
+	if current == target {
+		return nil
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// URL is what the engine was opened with.
+func (e *Engine) URL() string { return e.url }
+
+// Ping reports whether the database answers.
+func (e *Engine) Ping(ctx context.Context) error {
+	if err := e.reader.PingContext(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// Backup writes a consistent copy of an SQLite database to a new file while the
+// engine is in use. PostgreSQL has its own tool for it.
+func (e *Engine) Backup(ctx context.Context, path string) error {
+	if e.Dialect.Name != "sqlite" {
+		return errors.New("backup: the database is PostgreSQL; use pg_dump")
+	}
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("backup: %s exists already", path)
+	}
+	// VACUUM INTO reads one snapshot and writes a compact file; readers and the
+	// writer go on meanwhile. Its own connection, because it must not be query_only.
+	db, err := sql.Open("sqlite", sqliteDSN(e.url, false))
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
+		return errors.Join(fmt.Errorf("backup: %w", err), os.Remove(path))
+	}
+	return syncFile(path)
+}
+
+func syncFile(path string) error {
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Close stops the committer after what waits is committed, and closes the pools.
+func (e *Engine) Close() error {
+	e.committer.stop()
+	return errors.Join(e.writer.Close(), e.reader.Close())
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/tenantsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// Operator reads an operator. The error is NotFound if there is none.
+func (s *Store) Operator(ctx context.Context, operatorID string) (waypost.Operator, error) {
+	row, err := s.queries().Operator(ctx, operatorID)
+	return operatorOf(row), one(err, "operator")
+}
+
+// SaveOperator reads an operator, lets edit change it, and writes it, in one
+// transaction. edit may run twice and must only look at what it is given; its error
+// is returned as it is and nothing is written. Id, parent and creation time stay.
+func (s *Store) SaveOperator(ctx context.Context, operatorID string, edit func(*waypost.Operator) error) error {
+	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+		row, err := q.Operator(ctx, operatorID)
+		if err != nil {
+			return one(err, "operator")
+		}
+		o := operatorOf(row)
+		if err := edit(&o); err != nil {
+			return err
+		}
+		return updateOperator(ctx, q, operatorID, o)
+	})
+}
+
+func updateOperator(ctx context.Context, q *tenantsql.Queries, operatorID string, o waypost.Operator) error {
+	return q.UpdateOperator(ctx, tenantsql.UpdateOperatorParams{
+		ID: operatorID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
+		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
+		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML,
+	})
+}
+
+func operatorOf(row tenantsql.Operator) waypost.Operator {
+	return waypost.Operator{
+		ID: row.ID, ParentID: row.ParentID, Name: row.Name, Product: waypost.Product(row.Product), Contact: row.Contact,
+		Suspended: row.Suspended, Gateway: waypost.GatewayType(row.Gateway), Uncertain: waypost.UncertainPolicy(row.UncertainPolicy),
+		ReplyTo: row.ReplyTo, Signature: waypost.Signature{Text: row.SignatureText, HTML: row.SignatureHtml},
+		Created: waypost.FromMillis(row.Created),
+	}
+}
+
+// Allowed tells which gateways a product may use. Gateways that are not in it are
+// not allowed.
+func (s *Store) Allowed(ctx context.Context, product waypost.Product) (map[waypost.GatewayType]bool, error) {
+	rows, err := s.queries().Entitlements(ctx, string(product))
+	if err != nil {
+		return nil, fmt.Errorf("read entitlement: %w", err)
+	}
+	allowed := make(map[waypost.GatewayType]bool, len(rows))
+	for _, row := range rows {
+		allowed[waypost.GatewayType(row.Gateway)] = row.Allowed
+	}
+	return allowed, nil
+}

@@ -1,0 +1,293 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/net/idna"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// MessageFilter picks messages; its zero value picks all of an operator. Conditions
+// are joined by "and".
+type MessageFilter struct {
+	Recipient string // exact, "prefix*", or "@domain"
+	Subject   string // a word of the subject, or several that must all be there; case does not matter
+	Kind      waypost.Kind
+	State     waypost.State // of at least one delivery
+	Tag       string
+	BatchID   string
+	From, To  time.Time // accepted from (included) to (not included); zero for no bound
+	Cursor    string    // MessagePage.Next of the page before
+	Limit     int       // 0 means 50, at most 1,000
+}
+
+// MessageSummary is a message in a listing.
+type MessageSummary struct {
+	waypost.Message
+	Recipients int                   // deliveries it has
+	Recipient  string                // one of them
+	States     map[waypost.State]int // deliveries by state
+}
+
+// MessagePage is one page of a listing, newest first.
+type MessagePage struct {
+	Messages  []MessageSummary
+	Next      string // Cursor of what follows, "" at the end
+	Truncated bool   // the scan bound was hit: Next goes on where it stopped, except for "prefix*"
+}
+
+const (
+	// scanBound is how many rows one call looks at; past it the page says so.
+	scanBound = 20000
+	scanChunk = 500
+)
+
+// Messages lists an operator's messages, newest first. What an index cannot answer
+// (subject, tag, kind, a common state) is looked for in at most 20,000 messages of the
+// chosen period a call.
+func (s *Store) Messages(ctx context.Context, operatorID string, f MessageFilter) (MessagePage, error) {
+	page, err := s.messages(ctx, operatorID, f)
+	if err != nil {
+		return MessagePage{}, fmt.Errorf("list messages: %w", err)
+	}
+	return page, nil
+}
+
+func (s *Store) messages(ctx context.Context, operatorID string, f MessageFilter) (MessagePage, error) {
+	limit := pageSize(f.Limit)
+	scan := newScan(operatorID, f)
+	var page MessagePage
+	if scan.unordered {
+		truncated, err := s.collect(ctx, scan)
+		if err != nil {
+			return page, err
+		}
+		page.Truncated = truncated
+	}
+	cursor := before(f.Cursor)
+	for scanned := 0; ; {
+		if scanned >= scanBound {
+			page.Truncated, page.Next = true, cursor
+			return page, nil
+		}
+		chunk, err := s.chunk(ctx, scan, cursor, f.matches)
+		if err != nil || chunk.rows == 0 {
+			return page, err
+		}
+		for _, m := range chunk.messages {
+			if f.State != "" && m.States[f.State] == 0 {
+				continue
+			}
+			if len(page.Messages) == limit {
+				page.Next = page.Messages[limit-1].ID
+				return page, nil
+			}
+			page.Messages = append(page.Messages, m)
+		}
+		scanned += chunk.rows
+		cursor = chunk.last
+	}
+}
+
+// scan is where candidates come from: always newest first, by message id.
+type scan struct {
+	from      string // FROM clause; messages are m
+	id        string // the column that gives the message id and the order
+	cond      where
+	size      int      // candidates read at once
+	unordered bool     // the index gives no order: collect the ids first
+	collected []string // ids, newest first; nil unless they were collected
+}
+
+// newScan picks the index that leaves the fewest candidates.
+func newScan(operatorID string, f MessageFilter) *scan {
+	s := &scan{from: "message m", id: "m.id", size: scanChunk}
+	if f.Subject == "" && f.Kind == "" && f.State == "" && f.Tag == "" && f.BatchID == "" {
+		s.size = min(scanChunk, pageSize(f.Limit)+1) // every candidate matches
+	}
+	recipient := waypost.NormalizeAddress(strings.TrimSpace(f.Recipient))
+	byDelivery := func() {
+		s.from, s.id = "delivery d JOIN message m ON m.id = d.message_id", "d.message_id"
+		s.cond.and("d.operator_id = ?", operatorID)
+	}
+	switch {
+	case strings.HasPrefix(recipient, "@"):
+		byDelivery()
+		s.cond.and("d.site = ?", siteOf(recipient[1:]))
+	case strings.HasSuffix(recipient, "*"):
+		byDelivery()
+		s.cond.prefix("d.address", strings.TrimSuffix(recipient, "*"))
+		s.unordered = true
+	case recipient != "":
+		byDelivery()
+		s.cond.and("d.address = ?", recipient)
+	case f.BatchID != "":
+		s.cond.and("m.operator_id = ?", operatorID)
+		s.cond.and("m.batch_id = ? AND m.batch_id <> ''", f.BatchID)
+	case f.State.Final() && f.State != waypost.Delivered:
+		byDelivery()
+		s.cond.and("d.state = ?", string(f.State))
+		s.cond.and("d.state <> 'queued' AND d.state <> 'delivered'") // as the index says it
+	default:
+		s.cond.and("m.operator_id = ?", operatorID)
+	}
+	if !f.From.IsZero() {
+		s.cond.and(s.id+" >= ?", waypost.FirstIDAt(f.From))
+	}
+	if !f.To.IsZero() {
+		s.cond.and(s.id+" < ?", waypost.FirstIDAt(f.To))
+	}
+	return s
+}
+
+// siteOf writes a domain as deliveries keep it, in A-labels.
+func siteOf(domain string) string {
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		return ascii
+	}
+	return domain
+}
+
+// collect reads the message ids of an index range that is not in their order and
+// makes them the candidates.
+func (s *Store) collect(ctx context.Context, from *scan) (truncated bool, err error) {
+	w := &from.cond
+	rows, err := s.engine.Reader().QueryContext(ctx, "SELECT d.message_id FROM delivery d WHERE "+w.text+" LIMIT "+w.arg(scanBound+1), w.args...)
+	if err != nil {
+		return false, err
+	}
+	var ids []string
+	err = engine.Each(rows, func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if len(ids) > scanBound {
+		ids, truncated = ids[:scanBound], true
+	}
+	slices.SortFunc(ids, func(a, b string) int { return strings.Compare(b, a) })
+	*from = scan{from: "message m", id: "m.id", size: from.size, collected: append([]string{}, slices.Compact(ids)...)}
+	return truncated, err
+}
+
+// chunk is some candidates in a row, and those messages among them that match.
+type chunk struct {
+	rows     int    // looked at; none at the end
+	last     string // id of the last one
+	messages []MessageSummary
+}
+
+// chunk reads the next candidates, those with smaller ids than cursor.
+func (s *Store) chunk(ctx context.Context, from *scan, cursor string, matches func(*waypost.Message) bool) (chunk, error) {
+	w := where{text: from.cond.text, args: slices.Clone(from.cond.args)}
+	if from.collected != nil {
+		first, _ := slices.BinarySearchFunc(from.collected, cursor, func(id, cursor string) int {
+			if id < cursor {
+				return 0
+			}
+			return -1
+		})
+		ids := from.collected[first:min(first+from.size, len(from.collected))]
+		if len(ids) == 0 {
+			return chunk{}, nil
+		}
+		w.in(from.id, anys(ids))
+	} else {
+		w.and(from.id+" < ?", cursor)
+	}
+	rows, err := s.engine.Reader().QueryContext(ctx, "SELECT "+messageFields+" FROM "+from.from+" WHERE "+w.text+
+		" ORDER BY "+from.id+" DESC LIMIT "+w.arg(from.size), w.args...)
+	if err != nil {
+		return chunk{}, err
+	}
+	var c chunk
+	err = engine.Each(rows, func(rows *sql.Rows) error {
+		m, err := scanMessage(rows)
+		c.rows++
+		// Several deliveries of one message follow each other.
+		if c.last != m.ID && matches(&m) {
+			c.messages = append(c.messages, MessageSummary{Message: m})
+		}
+		c.last = m.ID
+		return err
+	})
+	if err != nil || len(c.messages) == 0 {
+		return c, err
+	}
+	return c, s.summarize(ctx, c.messages)
+}
+
+// summarize adds the deliveries' states.
+func (s *Store) summarize(ctx context.Context, chunk []MessageSummary) error {
+	byID := make(map[string]*MessageSummary, len(chunk))
+	ids := make([]string, len(chunk))
+	for i := range chunk {
+		chunk[i].States = map[waypost.State]int{}
+		byID[chunk[i].ID], ids[i] = &chunk[i], chunk[i].ID
+	}
+	var w where
+	w.in("message_id", anys(ids))
+	rows, err := s.engine.Reader().QueryContext(ctx,
+		"SELECT message_id, state, COUNT(*), MIN(recipient) FROM delivery WHERE "+w.text+" GROUP BY message_id, state", w.args...)
+	if err != nil {
+		return err
+	}
+	return engine.Each(rows, func(rows *sql.Rows) error {
+		var id, recipient string
+		var state waypost.State
+		var n int
+		if err := rows.Scan(&id, &state, &n, &recipient); err != nil {
+			return err
+		}
+		m := byID[id]
+		m.Recipients += n
+		m.States[state] += n
+		if m.Recipient == "" || recipient < m.Recipient {
+			m.Recipient = recipient
+		}
+		return nil
+	})
+}
+
+func anys(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, t := range texts {
+		out[i] = t
+	}
+	return out
+}
+
+// matches is the part of a filter that no index answers.
+func (f MessageFilter) matches(m *waypost.Message) bool {
+	switch {
+	case f.Kind != "" && m.Kind != f.Kind,
+		f.BatchID != "" && m.BatchID != f.BatchID,
+		f.Tag != "" && !slices.Contains(m.Tags, f.Tag):
+		return false
+	case f.Subject == "":
+		return true
+	}
+	have := words(m.Subject)
+	for _, word := range words(f.Subject) {
+		if !slices.Contains(have, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// words splits a text at what is neither letter, digit nor mark, and folds case.
+func words(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+	})
+}

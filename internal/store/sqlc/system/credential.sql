@@ -1,0 +1,21 @@
+-- name: CredentialByHash :one
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+FROM credential WHERE key_hash = $1;
+
+-- name: NetworkCredentials :many
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+FROM credential WHERE revoked = 0 AND networks <> '[]' ORDER BY id;
+
+-- name: AllCredentials :many
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+FROM credential ORDER BY id;
+
+-- name: InsertCredential :exec
+INSERT INTO credential (id, operator_id, name, key_hash, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0);
+
+-- name: CredentialExists :one
+SELECT EXISTS (SELECT 1 FROM credential WHERE id = $1);
+
+-- name: RevokeCredential :execrows
+UPDATE credential SET revoked = $2 WHERE id = $1 AND revoked = 0;

@@ -1,0 +1,23 @@
+-- name: Operators :many
+SELECT * FROM operator WHERE id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.arg(most) AS bigint);
+
+-- name: OperatorExists :one
+SELECT EXISTS (SELECT 1 FROM operator WHERE id = $1);
+
+-- name: InsertOperator :exec
+INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
+  signature_text, signature_html, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: Entitlements :many
+SELECT gateway, allowed, initial FROM entitlement WHERE product = $1 ORDER BY gateway;
+
+-- name: SetSenderState :execrows
+UPDATE sender SET state = $3 WHERE operator_id = $1 AND address = $2;
+
+-- name: SetRelayHealth :execrows
+UPDATE relay SET failing_since = $2, failing_why = $3, next_probe = $4, probes = $5, notice_sent = $6 WHERE operator_id = $1;
+
+-- name: RelaysFailing :one
+SELECT COUNT(*) FROM relay WHERE failing_since <> 0;

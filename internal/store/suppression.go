@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/tenantsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// SuppressionFilter picks suppressions; its zero value picks all of an operator.
+type SuppressionFilter struct {
+	Address string // exact, "prefix*", or "@domain"
+	Reason  waypost.SuppressionReason
+}
+
+// Suppressions lists suppressions by address, expired ones that have not been purged
+// yet too. next continues the listing, "" at its end; limit 0 means 50.
+func (s *Store) Suppressions(ctx context.Context, operatorID string, f SuppressionFilter, cursor string, limit int) (
+	list []waypost.Suppression, next string, err error,
+) {
+	limit = pageSize(limit)
+	w := where{text: "operator_id = $1", args: []any{operatorID}}
+	if f.Reason != "" {
+		w.and("reason = ?", string(f.Reason))
+	}
+	address := waypost.NormalizeAddress(strings.TrimSpace(f.Address))
+	switch {
+	case address == "":
+	case strings.HasPrefix(address, "@"):
+		// Addresses are few enough per operator to look at the end of each.
+		w.suffix("address", address)
+	case strings.HasSuffix(address, "*"):
+		w.prefix("address", strings.TrimSuffix(address, "*"))
+	default:
+		w.and("address = ?", address)
+	}
+	if at := strings.IndexByte(cursor, ':'); at >= 0 {
+		w.and("(address, reason) > (?, ?)", cursor[at+1:], cursor[:at])
+	}
+	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires FROM suppression
+WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)
+	if err != nil {
+		return nil, "", fmt.Errorf("list suppressions: %w", err)
+	}
+	if list, err = scanSuppressions(rows); err != nil {
+		return nil, "", fmt.Errorf("list suppressions: %w", err)
+	}
+	if len(list) > limit {
+		list = list[:limit]
+		last := list[limit-1]
+		next = string(last.Reason) + ":" + last.Address
+	}
+	return list, next, nil
+}
+
+// SuppressionsFor returns the suppressions in force for some recipients, by
+// normalized address.
+func (s *Store) SuppressionsFor(ctx context.Context, operatorID string, addrs []string) (map[string][]waypost.Suppression, error) {
+	found := map[string][]waypost.Suppression{}
+	now := waypost.Millis(time.Now())
+	for len(addrs) > 0 {
+		w := where{text: "operator_id = $1", args: []any{operatorID}}
+		w.and("(expires = 0 OR expires > ?)", now)
+		n := min(len(addrs), 200)
+		list := make([]any, n)
+		for i, addr := range addrs[:n] {
+			list[i] = waypost.NormalizeAddress(addr)
+		}
+		w.in("address", list)
+		addrs = addrs[n:]
+		rows, err := s.engine.Reader().QueryContext(ctx,
+			"SELECT operator_id, address, reason, detail, created, expires FROM suppression WHERE "+w.text, w.args...)
+		if err != nil {
+			return nil, fmt.Errorf("look up suppressions: %w", err)
+		}
+		hits, err := scanSuppressions(rows)
+		if err != nil {
+			return nil, fmt.Errorf("look up suppressions: %w", err)
+		}
+		for _, hit := range hits {
+			found[hit.Address] = append(found[hit.Address], hit)
+		}
+	}
+	return found, nil
+}
+
+// HasSuppressions reports whether an operator has any.
+func (s *Store) HasSuppressions(ctx context.Context, operatorID string) (bool, error) {
+	has, err := s.queries().HasSuppressions(ctx, operatorID)
+	if err != nil {
+		return false, fmt.Errorf("read suppressions: %w", err)
+	}
+	return has, nil
+}
+
+// AddSuppression adds a suppression, or renews detail and expiry of the one with the
+// same address and reason. Only the first of an operator raises the change number:
+// whether there is any at all is what processes keep in memory.
+func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost.Suppression) error {
+	created := n.Created
+	if created.IsZero() {
+		created = time.Now()
+	}
+	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		q := tenantsql.New(tx)
+		has, err := q.HasSuppressions(ctx, operatorID)
+		if err != nil {
+			return err
+		}
+		if !has {
+			if err := BumpChange(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
+			OperatorID: operatorID, Address: waypost.NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
+			Created: waypost.Millis(created), Expires: waypost.Millis(n.Expires),
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("add suppression: %w", err)
+	}
+	return nil
+}
+
+// RemoveSuppression removes one. The error is NotFound if there is none.
+func (s *Store) RemoveSuppression(ctx context.Context, operatorID, addr string, reason waypost.SuppressionReason) error {
+	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+		n, err := q.DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams{
+			OperatorID: operatorID, Address: waypost.NormalizeAddress(addr), Reason: string(reason),
+		})
+		if err == nil && n == 0 {
+			return notFound("suppression")
+		}
+		return err
+	})
+}
+
+func scanSuppressions(rows *sql.Rows) ([]waypost.Suppression, error) {
+	var list []waypost.Suppression
+	err := engine.Each(rows, func(rows *sql.Rows) error {
+		var n waypost.Suppression
+		var created, expires int64
+		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires)
+		n.Created, n.Expires = waypost.FromMillis(created), waypost.FromMillis(expires)
+		list = append(list, n)
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,182 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/system/systemsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// queries are the generated ones, outside of transactions.
+func (y *System) queries() *systemsql.Queries { return systemsql.New(y.engine.Reader()) }
+
+// change is Write for what every process must notice.
+func (y *System) change(ctx context.Context, call func(ctx context.Context, q *systemsql.Queries) error) error {
+	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if err := store.BumpChange(ctx, tx); err != nil {
+			return err
+		}
+		return call(ctx, systemsql.New(tx))
+	})
+}
+
+func notFound(what string) error {
+	return waypost.NewError(waypost.NotFound, "not_found", "no such "+what)
+}
+
+// Operators lists operators by id, the platform's first, after a cursor: the id of
+// the last one seen. At most 1,000; fewer than limit means that the end was reached.
+func (y *System) Operators(ctx context.Context, cursor string, limit int) ([]waypost.Operator, error) {
+	rows, err := y.queries().Operators(ctx, systemsql.OperatorsParams{After: cursor, Most: int64(pageSize(limit))})
+	if err != nil {
+		return nil, fmt.Errorf("list operators: %w", err)
+	}
+	operators := make([]waypost.Operator, len(rows))
+	for i, row := range rows {
+		operators[i] = waypost.Operator{
+			ID: row.ID, ParentID: row.ParentID, Name: row.Name, Product: waypost.Product(row.Product), Contact: row.Contact,
+			Suspended: row.Suspended, Gateway: waypost.GatewayType(row.Gateway), Uncertain: waypost.UncertainPolicy(row.UncertainPolicy),
+			ReplyTo: row.ReplyTo, Signature: waypost.Signature{Text: row.SignatureText, HTML: row.SignatureHtml},
+			Created: waypost.FromMillis(row.Created),
+		}
+	}
+	return operators, nil
+}
+
+// pageSize keeps the length of a page within reason.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return 50
+	}
+	return min(limit, 1000)
+}
+
+// CreateOperator adds an operator and returns it as kept. Id and creation time are
+// made if missing; without a gateway it gets the one its product starts with; without
+// an uncertain policy it retries. The error is Invalid for an unknown product or
+// parent, Forbidden for a gateway its product may not use, and Conflict for a used id.
+func (y *System) CreateOperator(ctx context.Context, o waypost.Operator) (waypost.Operator, error) {
+	if _, ok := waypost.ParseProduct(string(o.Product)); !ok {
+		return o, waypost.FieldError("product", "must be servermate, cloud or on_premise")
+	}
+	if o.Created.IsZero() {
+		o.Created = waypost.FromMillis(waypost.Millis(time.Now()))
+	}
+	if o.ID == "" {
+		o.ID = waypost.NewIDAt(o.Created)
+	}
+	if o.Uncertain == "" {
+		o.Uncertain = waypost.UncertainRetry
+	}
+	asked := o.Gateway
+	err := y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+		if known, err := q.OperatorExists(ctx, o.ID); err != nil {
+			return err
+		} else if known {
+			return waypost.NewError(waypost.Conflict, "id_used", "there is an operator with this id already")
+		}
+		if o.ParentID != "" {
+			if known, err := q.OperatorExists(ctx, o.ParentID); err != nil {
+				return err
+			} else if !known {
+				return waypost.FieldError("parent_id", "there is no such operator")
+			}
+		}
+		rows, err := q.Entitlements(ctx, string(o.Product))
+		if err != nil {
+			return err
+		}
+		if o.Gateway, err = firstGateway(rows, asked); err != nil {
+			return err
+		}
+		return insertOperator(ctx, q, o)
+	})
+	if err != nil {
+		return o, fmt.Errorf("create operator: %w", err)
+	}
+	return o, nil
+}
+
+// firstGateway is the gateway a new operator is bound to.
+func firstGateway(rows []systemsql.EntitlementsRow, asked waypost.GatewayType) (waypost.GatewayType, error) {
+	for _, row := range rows {
+		switch {
+		case asked == "" && row.Allowed && row.Initial:
+			return waypost.GatewayType(row.Gateway), nil
+		case asked != "" && row.Allowed && row.Gateway == string(asked):
+			return asked, nil
+		}
+	}
+	if asked != "" {
+		return "", waypost.NewError(waypost.Forbidden, "gateway_not_allowed", "the product does not allow this gateway")
+	}
+	return "", nil
+}
+
+func insertOperator(ctx context.Context, q *systemsql.Queries, o waypost.Operator) error {
+	return q.InsertOperator(ctx, systemsql.InsertOperatorParams{
+		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
+		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
+		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, Created: waypost.Millis(o.Created),
+	})
+}
+
+// EnsurePlatform makes the operator that the platform itself sends as, unless there
+// is one.
+func (y *System) EnsurePlatform(ctx context.Context, name string) error {
+	known, err := y.queries().OperatorExists(ctx, waypost.PlatformOperatorID)
+	if err == nil && !known {
+		err = y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+			return insertOperator(ctx, q, waypost.Operator{
+				ID: waypost.PlatformOperatorID, Name: name, Product: waypost.ProductServermate, Gateway: waypost.GatewayBuiltin,
+				Uncertain: waypost.UncertainRetry, Created: time.Now(),
+			})
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("make platform operator: %w", err)
+	}
+	return nil
+}
+
+// SetSenderState assigns or rejects a sender for the built-in gateway. The error is
+// NotFound if the operator has no such sender.
+func (y *System) SetSenderState(ctx context.Context, operatorID, addr string, state waypost.SenderState) error {
+	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+		n, err := q.SetSenderState(ctx, systemsql.SetSenderStateParams{
+			OperatorID: operatorID, Address: waypost.NormalizeAddress(addr), State: string(state),
+		})
+		if err == nil && n == 0 {
+			return notFound("sender")
+		}
+		return err
+	})
+}
+
+// SetRelayHealth records what is known about an operator's relay. The error is
+// NotFound if it has none.
+func (y *System) SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error {
+	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+		n, err := q.SetRelayHealth(ctx, systemsql.SetRelayHealthParams{
+			OperatorID: h.OperatorID, FailingSince: waypost.Millis(h.FailingSince), FailingWhy: h.Reason,
+			NextProbe: waypost.Millis(h.NextProbe), Probes: int64(h.Probes), NoticeSent: waypost.Millis(h.NoticeSent),
+		})
+		if err == nil && n == 0 {
+			return notFound("relay")
+		}
+		return err
+	})
+}
+
+// RelaysFailing counts the relays whose mail waits.
+func (y *System) RelaysFailing(ctx context.Context) (int64, error) {
+	n, err := y.queries().RelaysFailing(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count failing relays: %w", err)
+	}
+	return n, nil
+}
