@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/waypost/waypost/internal/app"
@@ -80,13 +81,13 @@ func (c messageListCmd) Run(e *environment) error {
 				if v.Recipients > 1 {
 					to = fmt.Sprintf("%s +%d", to, v.Recipients-1)
 				}
-				status := ""
+				var status []string
 				for _, s := range append([]waypost.State{waypost.Queued}, waypost.FinalStates()...) {
 					if n := v.Statuses[string(s)]; n > 0 {
-						status += fmt.Sprintf("%d %s ", n, s)
+						status = append(status, fmt.Sprintf("%d %s", n, s))
 					}
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Created, to, status, v.Subject)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Created, to, strings.Join(status, ", "), v.Subject)
 			}
 			_ = t.Flush()
 		})

@@ -30,7 +30,7 @@ func serve(ctx context.Context, c config.Config, log *obs.Log, stderr io.Writer)
 	stop, release := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer release()
 	for _, w := range c.Warnings() {
-		log.Warn(w)
+		log.Warn("configuration", "warning", w)
 	}
 	a, err := app.New(stop, app.Options{Config: c, Log: log.Logger, Version: buildVersion()})
 	if err != nil {

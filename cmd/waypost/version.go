@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker for releases.
-var version = "" //nolint:gochecknoglobals // -ldflags "-X main.version=..."
+// version is set by the linker for releases: -ldflags "-X main.version=...".
+var version = ""
 
 type versionCmd struct{}
 

@@ -184,7 +184,7 @@ func (d *Directory) Watch(ctx context.Context, every time.Duration) error {
 		number, err := d.change(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // being stopped is no error
+			return nil
 		case err != nil:
 			if !away {
 				d.log.ErrorContext(ctx, "cannot see changes", "error", err)

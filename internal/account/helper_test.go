@@ -116,9 +116,8 @@ func ownServer() account.Update {
 
 // fields lists the fields that an error complains about.
 func fields(err error) []string {
-	var p account.Problems
 	var out []string
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[account.Problems](err); ok {
 		for _, e := range p {
 			out = append(out, e.Field)
 		}

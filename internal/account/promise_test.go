@@ -94,15 +94,15 @@ func TestNoSequenceOfUpdatesTakesAPasswordElsewhere(t *testing.T) {
 			if r == nil || r.Password == "" {
 				return
 			}
-			for_ := passwords[r.Password]
-			if for_ == nil {
+			origin := passwords[r.Password]
+			if origin == nil {
 				rt.Fatalf("password %q was never typed", r.Password)
 			}
-			if r.Host != for_.relay.Host || r.Port != for_.relay.Port || r.Username != for_.relay.Username || r.TrustAll != for_.relay.TrustAll {
-				rt.Fatalf("a password typed for %+v is used for %+v", for_.relay, *r)
+			if r.Host != origin.relay.Host || r.Port != origin.relay.Port || r.Username != origin.relay.Username || r.TrustAll != origin.relay.TrustAll {
+				rt.Fatalf("a password typed for %+v is used for %+v", origin.relay, *r)
 			}
-			if r.Security.Strength() < for_.strength {
-				rt.Fatalf("security of %+v was lowered from %d", *r, for_.strength)
+			if r.Security.Strength() < origin.strength {
+				rt.Fatalf("security of %+v was lowered from %d", *r, origin.strength)
 			}
 		}
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {

@@ -132,7 +132,7 @@ type disk struct {
 }
 
 func newDisk(dir string, reserve int64) *disk {
-	d := &disk{dir: dir, reserve: uint64(max(reserve, 0))} //nolint:gosec // not negative
+	d := &disk{dir: dir, reserve: uint64(max(reserve, 0))}
 	d.look()
 	return d
 }
@@ -142,7 +142,7 @@ func (d *disk) look() {
 	if err := syscall.Statfs(d.dir, &fs); err != nil {
 		return // what cannot be measured stops nothing; the database will say no by itself
 	}
-	free := fs.Bavail * uint64(fs.Bsize) //nolint:gosec // not negative
+	free := fs.Bavail * uint64(fs.Bsize)
 	d.free.Store(free)
 	d.short.Store(free < d.reserve)
 }

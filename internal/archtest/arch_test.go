@@ -64,6 +64,8 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		// Reads across operators.
 		"store/system": {"store", "queue", "app", "cmd/waypost"},
+		// The database connections; everyone else goes through a query of store.
+		"store/engine": {"store", "app"},
 		// Constructors take plain options.
 		"config": {"app", "cmd/waypost"},
 	}

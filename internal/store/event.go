@@ -21,13 +21,13 @@ const (
   code = excluded.code, enhanced = excluded.enhanced, reply = excluded.reply, started = excluded.started, took = excluded.took`
 )
 
-// WriteEvents appends events, giving an id to those that have none. Ids keep the order
-// of events that were written together.
+// WriteEvents appends events, giving an id to those that have none. Ids of one node
+// are in the order of writing even within a millisecond.
 func WriteEvents(ctx context.Context, tx *engine.Tx, events []waypost.Event) error {
 	args := make([]any, 0, eventColumns*len(events))
-	for i, e := range events {
+	for _, e := range events {
 		if e.ID == "" {
-			e.ID = eventID(e.At, i)
+			e.ID = eventID(e.At, tx.Serial())
 		}
 		args = append(args, e.MessageID, e.ID, e.OperatorID, e.DeliveryID, string(e.Type),
 			string(e.From), string(e.To), int64(e.Count), int64(e.Attempt), e.Actor, e.Detail, waypost.Millis(e.At))

@@ -51,6 +51,7 @@ func (s State) CanBecome(to State) bool {
 		return to == Queued || to == Delivered || to == Bounced || to == Cancelled
 	case Delivered:
 		return to == Bounced
+	case Bounced, Expired, Cancelled, Suppressed:
 	}
 	return false
 }

@@ -82,8 +82,7 @@ func FieldError(field, message string) *Error {
 
 // KindOf returns the kind of the first Error in err's chain, Internal if none.
 func KindOf(err error) ErrorKind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Internal
@@ -92,8 +91,7 @@ func KindOf(err error) ErrorKind {
 // AsError returns the first Error in err's chain, or an Internal one that hides
 // err behind a neutral message.
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Kind: Internal, Code: "internal", Message: "internal error", Err: err}

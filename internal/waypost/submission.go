@@ -1,6 +1,9 @@
 package waypost
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Scope is a permission of a credential.
 type Scope string
@@ -52,12 +55,7 @@ type Principal struct {
 
 // Has reports whether the principal holds a scope.
 func (p Principal) Has(s Scope) bool {
-	for _, have := range p.Scopes {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.Scopes, s)
 }
 
 // Actor names the principal in events.

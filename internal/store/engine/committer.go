@@ -126,6 +126,13 @@ func (c *committer) put(e *entry) {
 	c.signal()
 }
 
+// Waiting is how many items wait to be taken into a group.
+func (c *committer) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting)
+}
+
 func (c *committer) signal() {
 	select {
 	case c.wake <- struct{}{}:

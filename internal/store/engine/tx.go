@@ -12,10 +12,17 @@ import (
 // Tx is a write transaction of the committer. Statements are prepared once per
 // connection and kept by their text, so texts must come from a bounded set.
 type Tx struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	serial int
 	// Dialect of the database.
 	Dialect Dialect
+}
+
+// Serial counts up, through all transactions of the connection.
+func (tx *Tx) Serial() int {
+	tx.serial++
+	return tx.serial
 }
 
 func (tx *Tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {

@@ -123,8 +123,7 @@ func (q *Queries) Counter(ctx context.Context, operatorID string) (CounterRow, e
 }
 
 const events = `-- name: Events :many
-SELECT message_id, id, operator_id, delivery_id, type, from_state, to_state, count, attempt, actor, detail, at FROM event WHERE operator_id = $1 AND message_id = $2
-ORDER BY (CASE WHEN type = 'accepted' THEN 0 ELSE 1 END), id
+SELECT message_id, id, operator_id, delivery_id, type, from_state, to_state, count, attempt, actor, detail, at FROM event WHERE operator_id = $1 AND message_id = $2 ORDER BY id
 `
 
 type EventsParams struct {
@@ -132,7 +131,6 @@ type EventsParams struct {
 	MessageID  string
 }
 
-// Ids of one millisecond are in no order, so the first event is named.
 func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]Event, error) {
 	rows, err := q.db.QueryContext(ctx, events, arg.OperatorID, arg.MessageID)
 	if err != nil {

@@ -6,10 +6,8 @@ SELECT m.kind, m.erased, m.header, b.data
 FROM message m LEFT JOIN body b ON b.id = m.body_id
 WHERE m.operator_id = $1 AND m.id = $2;
 
--- Ids of one millisecond are in no order, so the first event is named.
 -- name: Events :many
-SELECT * FROM event WHERE operator_id = $1 AND message_id = $2
-ORDER BY (CASE WHEN type = 'accepted' THEN 0 ELSE 1 END), id;
+SELECT * FROM event WHERE operator_id = $1 AND message_id = $2 ORDER BY id;
 
 -- name: Attempts :many
 SELECT a.* FROM delivery d JOIN attempt a ON a.delivery_id = d.id

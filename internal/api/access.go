@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// headerOperator names the operator that a platform credential acts for.
+const headerOperator = "X-Waypost-Operator"
+
+// rule is who may use an operation.
+type rule struct {
+	scope  waypost.Scope
+	tenant bool // it works for one operator; if not, it is the platform's alone
+}
+
+// rules has every operation by its id. What is not in it cannot be registered.
+func rules() map[string]rule {
+	tenant := func(scope waypost.Scope) rule { return rule{scope, true} }
+	platform := rule{waypost.ScopeOperators, false}
+	return map[string]rule{
+		"send-message":     tenant(waypost.ScopeSend),
+		"list-messages":    tenant(waypost.ScopeRead),
+		"get-message":      tenant(waypost.ScopeRead),
+		"get-message-raw":  tenant(waypost.ScopeContent),
+		"get-conservation": tenant(waypost.ScopeRead),
+
+		"retry-delivery":   tenant(waypost.ScopeControl),
+		"cancel-delivery":  tenant(waypost.ScopeControl),
+		"hold-delivery":    tenant(waypost.ScopeControl),
+		"release-delivery": tenant(waypost.ScopeControl),
+
+		"list-sandbox":    tenant(waypost.ScopeRead),
+		"get-sandbox":     tenant(waypost.ScopeRead),
+		"get-sandbox-raw": tenant(waypost.ScopeContent),
+		"empty-sandbox":   tenant(waypost.ScopeControl),
+
+		"get-email-settings":  tenant(waypost.ScopeSettings),
+		"save-email-settings": tenant(waypost.ScopeSettings),
+		"test-email-settings": tenant(waypost.ScopeSettings),
+		"get-email-test":      tenant(waypost.ScopeSettings),
+		"list-senders":        tenant(waypost.ScopeSettings),
+		"list-suppressions":   tenant(waypost.ScopeSettings),
+		"add-suppression":     tenant(waypost.ScopeSettings),
+		"remove-suppression":  tenant(waypost.ScopeSettings),
+
+		"list-operators":    platform,
+		"create-operator":   platform,
+		"get-operator":      platform,
+		"change-operator":   platform,
+		"list-credentials":  platform,
+		"create-credential": platform,
+		"revoke-credential": platform,
+	}
+}
+
+// caller is who asks, after everything about it was checked.
+type caller struct {
+	principal waypost.Principal
+	operation *huma.Operation
+	peer      string           // client address
+	account   *waypost.Account // of the operator it works for; nil for operations of the platform
+}
+
+// operator is the id of the operator the caller works for.
+func (c *caller) operator() string { return c.account.ID }
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*caller) }
+
+// access is the middleware that lets nobody through who may not.
+func (s *server) access(ctx huma.Context, next func(huma.Context)) {
+	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context())}
+	if err := s.authorize(ctx, c); err != nil {
+		s.refuse(ctx, err)
+		return
+	}
+	note(ctx.Context(), c)
+	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+func (s *server) authorize(ctx huma.Context, c *caller) error {
+	key, ok := bearer(ctx.Header("Authorization"))
+	if !ok {
+		return waypost.NewError(waypost.Unauthenticated, "unauthenticated", "send an API key: Authorization: Bearer KEY")
+	}
+	p, err := s.Auth.Authenticate(ctx.Context(), key)
+	if err != nil {
+		// A valid key always passes: one program with an old key must not lock out the
+		// others on its machine. What is limited is how often a wrong one is looked at.
+		if waypost.KindOf(err) == waypost.Unauthenticated && !s.failures.allow(c.peer) {
+			return waypost.NewError(waypost.RateLimited, "too_many_failures", "too many requests with a wrong key from this address")
+		}
+		return err
+	}
+	c.principal = p
+	r := s.rules[c.operation.OperationID]
+	switch {
+	case !p.Has(r.scope):
+		return waypost.NewError(waypost.Forbidden, "scope_missing", "the key does not have the scope "+string(r.scope))
+	case !r.tenant && !p.Platform:
+		return waypost.NewError(waypost.Forbidden, "platform_only", "this is for keys of the platform")
+	case !r.tenant:
+		return nil
+	}
+	c.account, err = s.actFor(ctx.Context(), p, strings.ToLower(strings.TrimSpace(ctx.Header(headerOperator))))
+	if err == nil {
+		c.principal.OperatorID = c.account.ID
+	}
+	return err
+}
+
+// actFor reads the account of the operator that a principal works for.
+func (s *server) actFor(ctx context.Context, p waypost.Principal, named string) (*waypost.Account, error) {
+	refused := func(kind waypost.ErrorKind, code, text string) error {
+		return &waypost.Error{Kind: kind, Code: code, Field: headerOperator, Message: text}
+	}
+	id := p.OperatorID
+	switch {
+	case !p.Platform && named != "" && named != id:
+		return nil, refused(waypost.Forbidden, "operator_not_allowed", "only a key of the platform may name another operator")
+	case p.Platform && named == "":
+		return nil, refused(waypost.Invalid, "operator_missing", "a key of the platform must name the operator in this header")
+	case p.Platform:
+		id = named
+	}
+	unknown := refused(waypost.Forbidden, "operator_unknown", "there is no such operator")
+	if _, ok := waypost.ParseID(id); !ok {
+		return nil, unknown
+	}
+	a, err := s.Directory.Get(ctx, id)
+	if waypost.KindOf(err) == waypost.NotFound {
+		return nil, unknown
+	}
+	return a, err
+}
+
+// bearer returns the key of an Authorization header (RFC 6750 section 2.1).
+func bearer(header string) (string, bool) {
+	scheme, key, ok := strings.Cut(header, " ")
+	key = strings.TrimSpace(key)
+	return key, ok && strings.EqualFold(scheme, "Bearer") && key != ""
+}
+
+// refuse answers a request that did not reach its handler.
+func (s *server) refuse(ctx huma.Context, err error) {
+	p := s.problem(ctx.Context(), ctx.Operation(), err)
+	for name, values := range p.GetHeaders() {
+		ctx.SetHeader(name, values[0])
+	}
+	ctx.SetHeader("Content-Type", problemType)
+	ctx.SetStatus(p.Status)
+	if ctx.Method() != http.MethodHead {
+		p.write(ctx.BodyWriter())
+	}
+}

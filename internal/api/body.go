@@ -1,0 +1,120 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+const (
+	metaMaxBody = "max_body"
+
+	defaultMaxBody = 1 << 20
+	smallBody      = 64 << 10 // up to here a body costs nothing of the budget
+	// bodyWeight is how many bytes of memory a byte of a body may take on its way: as
+	// read, as checked, decoded, composed and handed over.
+	bodyWeight = 5
+
+	// A body must arrive within bodyTime, and a second more for each bodyRate bytes.
+	bodyTime = 30 * time.Second
+	bodyRate = 64 << 10
+)
+
+// maxMessageBody is how large a request may be whose attachments make a message of the
+// allowed size: base64 makes four bytes of three.
+func (s *server) maxMessageBody() int64 { return s.MaxMessageSize/3*4 + 1<<20 }
+
+// body is the middleware that reads request bodies. Memory is taken from the budget as
+// the bytes arrive, so a client that is slow holds only what it has sent.
+func (s *server) body(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().RequestBody == nil {
+		next(ctx)
+		return
+	}
+	limit, _ := ctx.Operation().Metadata[metaMaxBody].(int64)
+	if limit == 0 {
+		limit = defaultMaxBody
+	}
+	r, w := humago.Unwrap(ctx)
+	var taken int64
+	defer func() { s.budget.Release(taken) }()
+	take := func(n int64) bool {
+		ok := s.budget.TryAcquire(bodyWeight * n)
+		if ok {
+			taken += bodyWeight * n
+		}
+		return ok
+	}
+	data, err := readBody(r, http.NewResponseController(w), limit, take)
+	if err != nil {
+		s.refuse(ctx, err)
+		return
+	}
+	next(&bodyContext{Context: ctx, body: data})
+}
+
+// readBody reads a body of at most limit bytes. take is asked for memory.
+func readBody(r *http.Request, conn *http.ResponseController, limit int64, take func(int64) bool) ([]byte, error) {
+	tooLarge := waypost.NewError(waypost.TooLarge, "body_too_large", fmt.Sprintf("the request has more than %d bytes", limit))
+	if r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	size := limit
+	if r.ContentLength >= 0 {
+		size = r.ContentLength
+	}
+	// A deadline that cannot be set is the server's own to keep.
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTime + time.Duration(size/bodyRate)*time.Second))
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	buf := make([]byte, 0, min(size+1, smallBody)) // one more byte, to see the end
+	for {
+		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return nil, tooLarge
+		case err == io.EOF: //nolint:errorlint // io.Reader's contract
+			return buf, nil
+		case err != nil:
+			return nil, bodyError(err)
+		case len(buf) == cap(buf):
+			larger := min(2*int64(cap(buf)), size+1)
+			if !take(larger) {
+				return nil, waypost.NewError(waypost.Unavailable, "busy", "too many large requests at once; try again")
+			}
+			buf = append(make([]byte, 0, larger), buf...)
+		}
+	}
+}
+
+func bodyError(err error) error {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return &problem{Status: http.StatusRequestTimeout, Code: "timeout", Detail: "the request did not arrive in time"}
+	}
+	return &problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the request could not be read to its end"}
+}
+
+// bodyContext is a request whose body is in memory.
+type bodyContext struct {
+	huma.Context
+	body []byte
+}
+
+// Unwrap lets the adapter find its own context.
+func (c *bodyContext) Unwrap() huma.Context { return c.Context }
+
+// BodyReader gives the body once and lets go of it.
+func (c *bodyContext) BodyReader() io.Reader {
+	r := bytes.NewReader(c.body)
+	c.body = nil
+	return r
+}

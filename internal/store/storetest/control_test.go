@@ -1,0 +1,192 @@
+package storetest_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
+	"github.com/waypost/waypost/internal/store/system"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// situation puts a new delivery where a control action may find it.
+func situation(t *testing.T, db *storetest.DB, name string) waypost.Delivery {
+	t.Helper()
+	ask := func(id string, action store.ControlAction) {
+		if _, err := db.Store.Control(t.Context(), "op", id, action, "cli", storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var d waypost.Delivery
+	switch name {
+	case "waiting":
+		d = accept(t, db, storetest.Mail{In: time.Hour}).Deliveries[0]
+	case "past its time":
+		d = accept(t, db, storetest.Mail{At: storetest.Now().Add(-time.Hour), For: time.Minute}).Deliveries[0]
+	case "held":
+		d = accept(t, db, storetest.Mail{In: time.Hour}).Deliveries[0]
+		ask(d.ID, store.Hold)
+	case "leased":
+		d = acceptLeased(t, db, storetest.Mail{})[0]
+	case "leased, hold asked":
+		d = acceptLeased(t, db, storetest.Mail{})[0]
+		ask(d.ID, store.Hold)
+	case "leased, cancel asked":
+		d = acceptLeased(t, db, storetest.Mail{})[0]
+		ask(d.ID, store.Cancel)
+	case "delivered", "bounced", "expired", "cancelled", "uncertain":
+		d = acceptLeased(t, db, storetest.Mail{})[0]
+		finish(t, db, result(d, waypost.State(name)))
+	case "uncertain, erased":
+		d = acceptLeased(t, db, storetest.Mail{Kind: waypost.KindSecurity})[0]
+		finish(t, db, result(d, waypost.Uncertain))
+	case "uncertain, past its time":
+		d = acceptLeased(t, db, storetest.Mail{})[0]
+		finish(t, db, result(d, waypost.Uncertain))
+		db.Exec(t, "UPDATE delivery SET expires = 1 WHERE id = $1", d.ID)
+	default:
+		t.Fatal(name)
+	}
+	return delivery(t, db, d.ID)
+}
+
+func TestControl(t *testing.T) {
+	// What each action does to a delivery: an event, "pending", or the refusal.
+	table := map[string]map[store.ControlAction]string{
+		"waiting":                  {store.Retry: "retried", store.Cancel: "cancelled", store.Hold: "held", store.Release: "is not held"},
+		"past its time":            {store.Retry: "time has passed", store.Cancel: "cancelled", store.Hold: "held", store.Release: "is not held"},
+		"held":                     {store.Retry: "retried", store.Cancel: "cancelled", store.Hold: "is held already", store.Release: "released"},
+		"leased":                   {store.Retry: "is being tried now", store.Cancel: "pending", store.Hold: "pending", store.Release: "is not held"},
+		"leased, hold asked":       {store.Retry: "is being tried now", store.Cancel: "pending", store.Hold: "pending", store.Release: "is not held"},
+		"leased, cancel asked":     {store.Retry: "is being tried now", store.Cancel: "pending", store.Hold: "about to be cancelled", store.Release: "is not held"},
+		"delivered":                {store.Retry: "is delivered", store.Cancel: "is delivered", store.Hold: "is delivered", store.Release: "is delivered"},
+		"bounced":                  {store.Retry: "is bounced", store.Cancel: "is bounced", store.Hold: "is bounced", store.Release: "is bounced"},
+		"expired":                  {store.Retry: "is expired", store.Cancel: "is expired", store.Hold: "is expired", store.Release: "is expired"},
+		"cancelled":                {store.Retry: "is cancelled", store.Cancel: "is cancelled", store.Hold: "is cancelled", store.Release: "is cancelled"},
+		"uncertain":                {store.Retry: "retried", store.Cancel: "cancelled", store.Hold: "is uncertain", store.Release: "is uncertain"},
+		"uncertain, erased":        {store.Retry: "has been erased", store.Cancel: "cancelled", store.Hold: "is uncertain", store.Release: "is uncertain"},
+		"uncertain, past its time": {store.Retry: "time has passed", store.Cancel: "cancelled", store.Hold: "is uncertain", store.Release: "is uncertain"},
+	}
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		for name, actions := range table {
+			for action, want := range actions {
+				t.Run(name+"/"+string(action), func(t *testing.T) { checkControl(t, db, name, action, want) })
+			}
+		}
+		auditClean(t, db)
+	})
+}
+
+func checkControl(t *testing.T, db *storetest.DB, name string, action store.ControlAction, want string) {
+	d := situation(t, db, name)
+	changed := change(t, db)
+	events := types(t, db, d.MessageID)
+	now := storetest.Now()
+	got, err := db.Store.Control(t.Context(), "op", d.ID, action, "credential:c", now)
+	after := delivery(t, db, d.ID)
+	if err != nil {
+		wantKind(t, err, waypost.Conflict)
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("refused with %q, want %q", err, want)
+		}
+		if diff := cmp.Diff(d, after); diff != "" {
+			t.Errorf("refused, and changed: %s", diff)
+		}
+		if change(t, db) != changed {
+			t.Error("refused, and noticed")
+		}
+		return
+	}
+	if change(t, db) == changed {
+		t.Error("nobody notices")
+	}
+	if diff := cmp.Diff(after, got.Delivery); diff != "" {
+		t.Error(diff)
+	}
+	events = types(t, db, d.MessageID)[len(events):]
+	if want == "pending" {
+		if !got.Pending || after.Control != string(action) || after.State != waypost.Queued || events[0] != waypost.EventRequested {
+			t.Errorf("%+v, events %v", got, events)
+		}
+		return
+	}
+	if got.Pending || len(events) == 0 || string(events[0]) != want {
+		t.Errorf("%+v, events %v, want %s", got, events, want)
+	}
+	wanted := d
+	wanted.Updated = now
+	switch action {
+	case store.Retry:
+		wanted.State, wanted.NextAt = waypost.Queued, now
+	case store.Cancel:
+		wanted.State, wanted.Held = waypost.Cancelled, false
+	case store.Hold:
+		wanted.Held = true
+	case store.Release:
+		wanted.Held, wanted.NextAt = false, now
+	}
+	if diff := cmp.Diff(wanted, after); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestControlRefusesAnUnknownAction(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		d := situation(t, db, "waiting")
+		_, err := db.Store.Control(t.Context(), "op", d.ID, "explode", "cli", storetest.Now())
+		wantKind(t, err, waypost.Invalid)
+		_, err = db.Store.Control(t.Context(), "op", waypost.NewID(), store.Hold, "cli", storetest.Now())
+		wantKind(t, err, waypost.NotFound)
+	})
+}
+
+func TestControlWhere(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		var to []string
+		for i := range 450 { // more than two batches
+			to = append(to, fmt.Sprintf("u%d@example.test", i))
+		}
+		accept(t, db, storetest.Mail{To: to})
+		accept(t, db, storetest.Mail{To: []string{"a@other.test"}})
+		leased := acceptLeased(t, db, storetest.Mail{To: []string{"b@third.test"}})[0]
+		accept(t, db, storetest.Mail{OperatorID: "another", To: []string{"a@other.test"}})
+		past := situation(t, db, "past its time")
+		type counts struct{ Done, Pending, Skipped int }
+		for _, step := range []struct {
+			where  system.Where
+			action store.ControlAction
+			want   counts
+		}{
+			{system.Where{OperatorID: "op", Domain: "other.test"}, store.Hold, counts{1, 0, 0}},
+			{system.Where{Domain: "other.test"}, store.Hold, counts{1, 0, 1}},
+			{system.Where{OperatorID: "op"}, store.Hold, counts{451, 1, 1}},
+			{system.Where{OperatorID: "op"}, store.Release, counts{452, 0, 0}},
+			{system.Where{All: true}, store.Retry, counts{452, 0, 2}}, // one leased, one past its time
+			{system.Where{DeliveryID: leased.ID}, store.Cancel, counts{0, 1, 0}},
+			{system.Where{DeliveryID: past.ID}, store.Cancel, counts{1, 0, 0}},
+			{system.Where{All: true}, store.Cancel, counts{452, 1, 0}},
+			{system.Where{All: true}, store.Cancel, counts{0, 1, 0}},
+		} {
+			var got counts
+			var err error
+			got.Done, got.Pending, got.Skipped, err = db.System.ControlWhere(t.Context(), step.where, step.action, "cli", storetest.Now())
+			if err != nil || got != step.want {
+				t.Errorf("%s %+v: %+v, %v, want %+v", step.action, step.where, got, err, step.want)
+			}
+		}
+		for where, kind := range map[system.Where]waypost.ErrorKind{
+			{}:                     waypost.Invalid,
+			{DeliveryID: "nobody"}: waypost.NotFound,
+			{DeliveryID: past.ID}:  waypost.Conflict,
+		} {
+			_, _, _, err := db.System.ControlWhere(t.Context(), where, store.Cancel, "cli", storetest.Now())
+			wantKind(t, err, kind)
+		}
+		auditClean(t, db)
+	})
+}
