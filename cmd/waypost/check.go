@@ -53,8 +53,11 @@ func checkPorts(e *environment, c config.Config) error {
 	defer func() { _ = release() }()
 	var errs []error
 	for _, l := range []struct{ name, addr string }{
-		{"HTTP_ADDR", c.HTTPAddr}, {"SMTP_ADDR", c.SMTPAddr}, {"SMTPS_ADDR", c.SMTPSAddr},
-		{"BOUNCE_ADDR", c.BounceAddr}, {"METRICS_ADDR", c.MetricsAddr},
+		{"HTTP_ADDR", c.HTTPAddr},
+		{"SMTP_ADDR", c.SMTPAddr},
+		{"SMTPS_ADDR", c.SMTPSAddr},
+		{"BOUNCE_ADDR", c.BounceAddr},
+		{"METRICS_ADDR", c.MetricsAddr},
 	} {
 		if l.addr == "" {
 			continue

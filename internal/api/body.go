@@ -88,7 +88,7 @@ func readBody(r *http.Request, conn *http.ResponseController, limit int64, take 
 			return nil, bodyError(err)
 		case len(buf) == cap(buf):
 			larger := min(2*int64(cap(buf)), size+1)
-			if !take(larger) {
+			if !take(larger - int64(cap(buf))) {
 				return nil, waypost.NewError(waypost.Unavailable, "busy", "too many large requests at once; try again")
 			}
 			buf = append(make([]byte, 0, larger), buf...)
