@@ -27,7 +27,7 @@ func (c backupCmd) Run(e *environment) error {
 
 type restoreCmd struct {
 	File  string `arg:"" help:"Backup to put in place." type:"existingfile"`
-	Force bool   `help:"Replace a database that is there; it is kept beside as waypost.db.before-restore."`
+	Force bool   `help:"Replace a database that is there; it is kept beside under another name."`
 }
 
 // Run puts a backup in the database's place. The server must not run.

@@ -113,7 +113,7 @@ func newServer(o Options) *server {
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: "Waypost API", Version: "1", Description: description},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"key": {Type: "http", Scheme: "bearer", Description: "An API key."},
 				},
@@ -179,14 +179,14 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *ca
 	})
 }
 
-// page is a list that goes on at next.
-type page[T any] struct {
+// Page is a list that goes on at next.
+type Page[T any] struct {
 	Items []T    `json:"items" nullable:"false"`
 	Next  string `json:"next" doc:"Pass it as cursor to get what follows; empty at the end."`
 }
 
-// paging are the parameters of a list.
-type paging struct {
+// Paging are the parameters of a list.
+type Paging struct {
 	Cursor string `query:"cursor" maxLength:"500" doc:"The next of the page before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Items on a page."`
 }

@@ -59,7 +59,7 @@ func (s *server) body(ctx huma.Context, next func(huma.Context)) {
 		s.refuse(ctx, err)
 		return
 	}
-	next(&bodyContext{Context: ctx, body: data})
+	next(&bodyContext{inner: ctx, body: data})
 }
 
 // readBody reads a body of at most limit bytes. take is asked for memory.
@@ -103,14 +103,16 @@ func bodyError(err error) error {
 	return &problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the request could not be read to its end"}
 }
 
+type inner = huma.Context
+
 // bodyContext is a request whose body is in memory.
 type bodyContext struct {
-	huma.Context
+	inner
 	body []byte
 }
 
 // Unwrap lets the adapter find its own context.
-func (c *bodyContext) Unwrap() huma.Context { return c.Context }
+func (c *bodyContext) Unwrap() huma.Context { return c.inner }
 
 // BodyReader gives the body once and lets go of it.
 func (c *bodyContext) BodyReader() io.Reader {

@@ -94,6 +94,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		return a, err
 	}
 	a.later("database", func(context.Context) error { return a.Base.Close() })
+	a.later("loops", func(context.Context) error { a.loops.Wait(); return nil })
 
 	if a.cert, err = openCertificate(c); err != nil {
 		return a, err
@@ -133,7 +134,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if err = a.listenSMTP(); err != nil {
 		return a, err
 	}
-	if err = a.listenHTTP(o.Version); err != nil {
+	if err = a.listenHTTP(); err != nil {
 		return a, err
 	}
 	if err = a.listenMetrics(); err != nil {
@@ -210,6 +211,19 @@ func (a *App) drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// share gives a listener a part of the grace only: a slow client must not use up what
+// deliveries after their final dot need.
+func share(run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/4)
+			defer cancel()
+		}
+		return run(ctx)
+	}
+}
+
 // fail reports a part that cannot go on.
 func (a *App) fail(err error) {
 	select {
@@ -240,7 +254,7 @@ func (a *App) listenSMTP() error {
 		MaxMessageSize: c.MaxMessageSize, Logger: a.Log, Metrics: a.Metrics, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	// Registered before the first listener, so that it ends whatever was opened.
-	a.later("SMTP server", a.smtp.Shutdown)
+	a.later("SMTP server", share(a.smtp.Shutdown))
 	for _, l := range []struct {
 		name, addr string
 		implicit   bool
@@ -277,12 +291,12 @@ func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 		WriteTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.Log.Handler(), slog.LevelDebug),
 	}
-	a.later(name+" server", func(ctx context.Context) error {
-		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(err, server.Close())
+	a.later(name+" server", share(func(ctx context.Context) error {
+		if server.Shutdown(ctx) != nil {
+			return server.Close() // whoever still talks is cut off
 		}
 		return nil
-	})
+	}))
 	a.loops.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("%s listener: %w", name, err))

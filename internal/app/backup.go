@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/waypost/waypost/internal/config"
 	"github.com/waypost/waypost/internal/store/engine"
@@ -42,6 +43,10 @@ func Restore(ctx context.Context, c config.Config, backup string, force bool) (k
 		return "", fmt.Errorf("restore: stop the server first: %w", err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if info, err := os.Stat(backup + "-wal"); err == nil && info.Size() > 0 {
+		return "", fmt.Errorf("restore: %s has a write-ahead log beside it, so it is a copy of a live database and not whole: "+
+			"restore a file that waypost backup wrote", backup)
+	}
 	path := filepath.Join(c.DataDir, databaseFile)
 	if _, err := os.Stat(path); err == nil && !force {
 		return "", fmt.Errorf("restore: %s is there already; with --force it is moved aside", path)
@@ -58,14 +63,8 @@ func Restore(ctx context.Context, c config.Config, backup string, force bool) (k
 	if err := proveDatabase(ctx, fresh); err != nil {
 		return "", fmt.Errorf("restore: %s: %w", backup, err)
 	}
-	if _, err := os.Stat(path); err == nil {
-		kept = path + ".before-restore"
-		// The write-ahead log belongs to its database: they move together.
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Rename(path+suffix, kept+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return "", fmt.Errorf("restore: %w", err)
-			}
-		}
+	if kept, err = moveAside(ctx, path); err != nil {
+		return "", fmt.Errorf("restore: %w", err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
 		return kept, fmt.Errorf("restore: %w", err)
@@ -75,6 +74,29 @@ func Restore(ctx context.Context, c config.Config, backup string, force bool) (k
 		return kept, fmt.Errorf("restore: %w", err)
 	}
 	return kept, errors.Join(dir.Sync(), dir.Close())
+}
+
+// moveAside renames a database with whatever belongs to it, also a write-ahead log that
+// lost its database: it would be taken for the restored one's. It returns the new name
+// of the database, "" if there was none.
+func moveAside(ctx context.Context, path string) (kept string, err error) {
+	if _, err := os.Stat(path); err == nil {
+		// Opened and closed, it folds its write-ahead log in. One that does not open moves
+		// as it is, log and all.
+		if e, err := engine.Open(ctx, engine.Options{URL: path}); err == nil {
+			_ = e.Close()
+		}
+	}
+	aside := path + ".before-restore-" + time.Now().UTC().Format("20060102T150405.000")
+	for _, suffix := range []string{"-shm", "-wal", ""} {
+		switch err := os.Rename(path+suffix, aside+suffix); {
+		case err == nil && suffix == "":
+			kept = aside
+		case err != nil && !errors.Is(err, os.ErrNotExist):
+			return "", err
+		}
+	}
+	return kept, nil
 }
 
 // proveDatabase opens a copy, which also brings its schema up to date, and checks it.

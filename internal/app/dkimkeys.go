@@ -34,8 +34,15 @@ func openKeys(ctx context.Context, b *Base) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DKIM keys: %w", err)
 	}
-	if len(stored) == 0 {
+	have := map[string]bool{}
+	for _, s := range stored {
+		have[s.Selector] = true
+	}
+	if len(have) < len(selectors()) { // a first start, or one that was cut short
 		for i, selector := range selectors() {
+			if have[selector] {
+				continue
+			}
 			der, err := dkim.GenerateKey()
 			if err != nil {
 				return nil, fmt.Errorf("DKIM keys: %w", err)

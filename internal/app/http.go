@@ -3,19 +3,29 @@ package app
 import (
 	"net/http"
 
+	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/obs"
 )
 
 // listenHTTP serves the API, and what load balancers ask.
-func (a *App) listenHTTP(string) error {
+func (a *App) listenHTTP() error {
 	listener, err := a.listen(ListenHTTP, a.Config.HTTPAddr)
 	if err != nil || listener == nil {
 		return err
+	}
+	o := api.Options{
+		Store: a.Store, Accounts: a.Accounts, Directory: a.Directory, Auth: a.Auth, Accepter: a.Submit, Queue: a.Queue,
+		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
+		MaxMessageSize: a.Config.MaxMessageSize, Log: a.Log,
+	}
+	if u := a.Config.PublicURL; u != nil {
+		o.PublicURL = u.String()
 	}
 	ops := obs.Handler(a.Metrics, a.health)
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", ops)
 	mux.Handle("GET /readyz", ops)
+	mux.Handle("/", api.New(o))
 	a.serveHTTP(ListenHTTP, listener, mux)
 	return nil
 }

@@ -173,8 +173,7 @@ func errorCause(in Input) (Cause, string) {
 	case waypost.PhaseRoute:
 		return Unknown, "error before the route"
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return Connect, "connection lost"
 	}
 	return Unknown, "unknown error"

@@ -13,9 +13,10 @@ import (
 	"syscall"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/waypost"
-	"pgregory.net/rapid"
 )
 
 func TestPositiveReplyToDotIsDelivered(t *testing.T) {

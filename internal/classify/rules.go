@@ -114,7 +114,7 @@ func rulesByWords() []rule {
 		{name: "relay denied", text: []string{
 			"relay access denied", "relaying denied", "relay not permitted", "relaying not allowed", "relay denied", "unable to relay",
 			"permitted to relay", "allowed to relay", "relaying prohibited", "we do not relay", "don't relay", "relay not allowed",
-			"relaying is not allowed", "relaying is prohibited", "no relaying", "authorized to relay", "authorised to relay", "relay refused",
+			"relaying is not allowed", "relaying is prohibited", "no relaying", "authorized to relay", "relay refused",
 			"not a relay", "rcpthosts", "relaying to", "relay not accepted",
 		}, cause: RelayDenied, us: true},
 		{name: "client blocked", text: []string{

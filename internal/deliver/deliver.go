@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/dkim"
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/guard"
@@ -37,6 +36,7 @@ type Options struct {
 	Timeouts   smtpc.Timeouts // zero fields get smtpc's defaults
 	Connect    time.Duration  // TCP connect, per address; 0 means 30 s
 	Logins     int            // per minute and relay; 0 means 60
+	Mails      int            // per session; 0 means 100 to an MX, 500 to a relay
 	Log        *slog.Logger
 	Now        func() time.Time // for signatures; nil means time.Now
 
@@ -46,13 +46,24 @@ type Options struct {
 
 // Deliverer delivers jobs.
 type Deliverer struct {
-	o      Options
-	direct *pool
-	relays *pool
-	blocks *outage // of direct delivery as a whole
-	plain  *memory // hosts whose TLS does not work
-	logins *logins
+	o          Options
+	direct     *pool
+	relays     *pool
+	blocks     *outage // of direct delivery as a whole
+	plain      *memory // hosts whose TLS does not work
+	logins     *logins
+	signatures *signatures
 }
+
+// How many sessions are kept idle, how long, and how many mails each carries.
+const (
+	directIdle  = 30 * time.Second
+	directKept  = 500
+	directMails = 100
+	relayIdle   = 60 * time.Second
+	relayKept   = 500
+	relayMails  = 500
+)
 
 // New returns a Deliverer. Close it after its last job.
 func New(o Options) *Deliverer {
@@ -71,13 +82,20 @@ func New(o Options) *Deliverer {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	mails := func(usual int) int {
+		if o.Mails > 0 {
+			return o.Mails
+		}
+		return usual
+	}
 	return &Deliverer{
-		o:      o,
-		direct: newPool(30*time.Second, 100),
-		relays: newPool(60*time.Second, 500),
-		blocks: &outage{},
-		plain:  newMemory(time.Hour, 10000),
-		logins: newLogins(o.Logins),
+		o:          o,
+		direct:     newPool(directIdle, directKept, mails(directMails)),
+		relays:     newPool(relayIdle, relayKept, mails(relayMails)),
+		blocks:     &outage{},
+		plain:      newMemory(time.Hour, 10000),
+		logins:     newLogins(o.Logins),
+		signatures: newSignatures(),
 	}
 }
 
@@ -90,7 +108,7 @@ func (d *Deliverer) Close() {
 // Deliver tries a job and reports each recipient. Deliveries it does not report were
 // not tried.
 func (d *Deliverer) Deliver(ctx context.Context, j *waypost.Job) {
-	t := &try{d: d, job: j, route: j.Route, started: time.Now()}
+	t := &try{d: d, job: j, route: j.Route, started: time.Now(), done: make([]bool, len(j.Deliveries))}
 	if j.Route == waypost.RouteSandbox {
 		t.sandbox()
 		return
@@ -102,130 +120,10 @@ func (d *Deliverer) Deliver(ctx context.Context, j *waypost.Job) {
 	case waypost.RouteDirect:
 		t.toMX(ctx)
 	case waypost.RouteRelay:
-		t.toRelay(ctx, d.o.Relays)
+		t.toRelay(ctx)
 	case waypost.RouteUpstream:
 		t.toUpstream(ctx)
 	default:
 		t.failAll(waypost.PhaseRoute, errors.New("unknown route "+string(j.Route)))
-	}
-}
-
-// try is one job under way.
-type try struct {
-	d       *Deliverer
-	job     *waypost.Job
-	route   waypost.RouteKind // what attempts are recorded under: a fallback changes it
-	started time.Time
-	from    waypost.Address
-	pieces  [][]byte // the message as it leaves: signature, header, body
-	host    string   // last host tried
-	address string   // last address tried
-	tls     string
-	done    []bool // reported, by delivery
-}
-
-// sandbox ends a mail in the local mailbox, which the queue writes.
-func (t *try) sandbox() {
-	for i := range t.job.Deliveries {
-		if t.job.MayTalk(&t.job.Deliveries[i]) != nil {
-			continue
-		}
-		t.step(waypost.PhaseData, t.started, true, "sandbox: kept in the local mailbox, nothing leaves", "")
-		t.job.Report(i, waypost.Attempt{
-			Route: waypost.RouteSandbox, Host: "sandbox", Phase: waypost.PhaseDot, Outcome: waypost.OutcomeDelivered,
-			Reply: waypost.Reply{Code: 250, Enhanced: "2.0.0", Text: "kept in the sandbox"}, Started: t.started,
-		})
-	}
-}
-
-// report records what a server, or the lack of one, said about delivery i.
-func (t *try) report(i int, in classify.Input) {
-	if t.reported(i) {
-		return
-	}
-	in.Route = t.route
-	v := classify.Classify(in)
-	reply := in.Reply
-	if reply.Code == 0 && in.Err != nil {
-		reply.Text = in.Err.Error()
-	}
-	t.done[i] = true
-	t.job.Report(i, waypost.Attempt{
-		Route: t.route, Host: t.host, Address: t.address, TLS: t.tls, Phase: in.Phase, Outcome: v.Outcome,
-		Cause: string(v.Cause), Reply: reply, Started: t.started, Took: time.Since(t.started),
-	})
-}
-
-func (t *try) reported(i int) bool {
-	if t.done == nil {
-		t.done = make([]bool, len(t.job.Deliveries))
-	}
-	return t.done[i]
-}
-
-// open lists the deliveries that are not reported and may be tried now.
-func (t *try) open() []int {
-	var open []int
-	for i := range t.job.Deliveries {
-		if !t.reported(i) && t.job.MayTalk(&t.job.Deliveries[i]) == nil {
-			open = append(open, i)
-		}
-	}
-	return open
-}
-
-// left reports whether anything is still to be said.
-func (t *try) left() bool {
-	for i := range t.job.Deliveries {
-		if !t.reported(i) {
-			return true
-		}
-	}
-	return false
-}
-
-// failAll reports the same failure for everything that is still open.
-func (t *try) failAll(phase waypost.Phase, err error) {
-	t.fail(classify.Input{Phase: phase, Err: err})
-}
-
-func (t *try) fail(in classify.Input) {
-	for i := range t.job.Deliveries {
-		t.report(i, in)
-	}
-}
-
-// inputOf reads an error of a session.
-func inputOf(phase waypost.Phase, err error) classify.Input {
-	var e *smtpc.Error
-	if errors.As(err, &e) {
-		return classify.Input{Phase: e.Phase, Reply: e.Reply, Err: e.Err}
-	}
-	return classify.Input{Phase: phase, Err: err}
-}
-
-// step tells whoever watches.
-func (t *try) step(phase waypost.Phase, started time.Time, ok bool, detail, reply string) {
-	if t.job.Step != nil {
-		t.job.Step(waypost.Step{
-			Phase: phase, Started: started, Millis: time.Since(started).Milliseconds(), OK: ok, Detail: detail, Reply: reply,
-		})
-	}
-}
-
-// trace passes the exchanges of a session on to whoever watches.
-func (t *try) trace() func(smtpc.Step) {
-	if t.job.Step == nil {
-		return nil
-	}
-	return func(s smtpc.Step) {
-		detail := s.Command
-		if s.Err != nil {
-			detail = s.Err.Error()
-		}
-		t.job.Step(waypost.Step{
-			Phase: s.Phase, Started: s.Started, Millis: s.Took.Milliseconds(),
-			OK: s.Err == nil && (s.Reply.Code == 0 || s.Reply.Positive()), Detail: detail, Reply: s.Reply.String(),
-		})
 	}
 }

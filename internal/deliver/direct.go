@@ -5,8 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/classify"
@@ -16,33 +16,58 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
+// maxSearch is how long an attempt looks for a host that takes the mail: past it no
+// further address is dialed. A domain of 20 silent hosts does not keep a slot for hours.
+const maxSearch = 15 * time.Minute
+
 // toMX delivers straight to the site's MX hosts.
 func (t *try) toMX(ctx context.Context) {
-	site := t.job.Site
-	for {
-		s := t.d.direct.take(site)
-		if s == nil {
-			break
-		}
+	var last failure
+	avoid := "" // a host that has said no to us just now
+	for s := t.keptMX(); s != nil; s = t.keptMX() {
 		err := t.each(ctx, s)
-		t.d.direct.give(site, s)
-		if !errors.Is(err, errStale) {
+		if errors.Is(err, errStale) {
+			t.d.direct.give(t.job.Site, s)
+			continue
+		}
+		if t.over(ctx, err) {
+			t.d.direct.give(t.job.Site, s)
 			t.settleRest(ctx, err)
 			return
 		}
+		end(s)
+		last.note(inputOf(waypost.PhaseMail, err), t.at)
+		if last.in.Reply.Code != 0 {
+			avoid = s.host
+		}
+		break
 	}
 	if t.fallback() && t.d.blocks.now() {
 		t.toUpstream(ctx)
 		return
 	}
 	started := time.Now()
-	hosts, err := dns.Hosts(ctx, t.d.o.Resolver, site)
+	hosts, err := dns.Hosts(ctx, t.d.o.Resolver, t.job.Site)
 	if err != nil {
 		t.noHosts(ctx, started, err)
 		return
 	}
-	t.step(waypost.PhaseDNS, started, true, describeHosts(site, hosts), "")
-	t.overHosts(ctx, hosts)
+	t.step(waypost.PhaseDNS, started, true, describeHosts(t.job.Site, hosts), "")
+	t.overHosts(ctx, hosts, avoid, last)
+}
+
+// keptMX returns a kept session to the site, nil if there is none for this job.
+func (t *try) keptMX() *session {
+	if t.watched() {
+		return nil
+	}
+	return t.d.direct.take(t.job.Site)
+}
+
+// over reports whether a session's end is the attempt's end: all is said, or nobody
+// knows, or this job must not go on. Otherwise the next host may be asked.
+func (t *try) over(ctx context.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || t.vetoed || phaseOf(err).Reached() || !t.left()
 }
 
 // noHosts reports a failed look-up. Only DNS's own clear no is permanent; the rest
@@ -52,101 +77,101 @@ func (t *try) noHosts(ctx context.Context, started time.Time, err error) {
 		return
 	}
 	t.step(waypost.PhaseDNS, started, false, err.Error(), "")
+	t.at = place{}
 	in := classify.Input{Phase: waypost.PhaseDNS, Err: err}
-	var no *dns.DestinationError
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[*dns.DestinationError](err); ok {
 		in.Reply = waypost.Reply{Code: 556, Enhanced: no.Status, Text: no.Reason} // RFC 7504, RFC 7505 section 4.2
 	}
 	t.fail(in)
 }
 
 func describeHosts(site string, hosts []dns.Host) string {
-	text := site + ":"
+	var b strings.Builder
+	b.WriteString(site + ":")
 	for _, h := range hosts {
 		if h.Implicit {
-			text += " " + h.Name + " (no MX, its own address)"
+			b.WriteString(" " + h.Name + " (no MX, its own address)")
 		} else {
-			text += fmt.Sprintf(" %d %s", h.Preference, h.Name)
+			fmt.Fprintf(&b, " %d %s", h.Preference, h.Name)
 		}
 	}
-	return text
+	return b.String()
 }
 
 // overHosts tries the hosts in order, and all addresses of each, until one has
 // settled the recipients. What a host says about a recipient or the message is final
 // for this attempt; what it says about us sends us to the next one.
-func (t *try) overHosts(ctx context.Context, hosts []dns.Host) {
-	last := classify.Input{Phase: waypost.PhaseDNS, Err: errors.New("no usable MX host")}
-	connected, tried := false, false
+func (t *try) overHosts(ctx context.Context, hosts []dns.Host, avoid string, last failure) {
+	if last.in.Phase == "" {
+		last.in = classify.Input{Phase: waypost.PhaseDNS, Err: errors.New("no usable MX host")}
+	}
+	dialed, connected := false, false
+hosts:
 	for _, h := range hosts {
 		if h.Unusable != "" {
-			last = classify.Input{Phase: waypost.PhaseDNS, Err: fmt.Errorf("MX %s: %s", h.Name, h.Unusable)}
+			err := fmt.Errorf("MX %s: %s", h.Name, h.Unusable)
+			last.note(classify.Input{Phase: waypost.PhaseDNS, Err: err}, place{host: h.Name})
+			continue
+		}
+		if h.Name == avoid {
+			connected = true
 			continue
 		}
 		addrs, err := dns.Addresses(ctx, t.d.o.Resolver, h.Name)
 		if err != nil {
-			t.host, t.address = h.Name, ""
-			last = classify.Input{Phase: waypost.PhaseDNS, Err: err}
+			last.note(classify.Input{Phase: waypost.PhaseDNS, Err: err}, place{host: h.Name})
 			continue
 		}
 		for _, addr := range addrs {
-			if ctx.Err() != nil || len(t.open()) == 0 {
+			if ctx.Err() != nil || !t.left() {
 				return
 			}
-			s, err := t.connectMX(ctx, h.Name, addr)
-			if err != nil {
-				var refused *guard.Refused
-				tried = tried || !errors.As(err, &refused)
-				last = inputOf(waypost.PhaseConnect, err)
-				connected = connected || last.Phase != waypost.PhaseConnect
-				continue
+			if dialed && time.Since(t.started) > maxSearch {
+				break hosts
 			}
-			tried, connected = true, true
-			t.d.blocks.worked()
-			err = t.each(ctx, s)
-			t.d.direct.give(t.job.Site, s)
-			if err == nil || !t.left() {
-				return
-			}
-			if phase := phaseOf(err, waypost.PhaseConnect); phase != waypost.PhaseMail || !isBadSession(err) {
+			err := t.talk(ctx, h.Name, addr)
+			if t.over(ctx, err) {
 				t.settleRest(ctx, err)
 				return
 			}
-			last = inputOf(waypost.PhaseMail, err)
+			in := inputOf(waypost.PhaseConnect, err)
+			last.note(in, t.at)
+			_, refused := errors.AsType[*guard.Refused](err)
+			dialed = dialed || !refused
+			connected = connected || in.Phase != waypost.PhaseConnect
 		}
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	if tried && !connected {
+	if dialed && !connected {
 		t.d.blocks.failed(t.job.Site)
 		if t.fallback() {
 			t.toUpstream(ctx)
 			return
 		}
 	}
-	t.fail(last)
+	t.failWith(last)
 }
 
-// isBadSession reports a session that ended before any recipient was spoken of.
-func isBadSession(err error) bool {
-	var e *smtpc.Error
-	return errors.As(err, &e) && !e.Phase.Reached()
-}
-
-// settleRest reports what is left after a session ended early. Interrupted ones stay
-// untried.
-func (t *try) settleRest(ctx context.Context, err error) {
-	if err == nil || ctx.Err() != nil || !t.left() {
-		return
-	}
-	in := inputOf(waypost.PhaseMail, err)
-	if in.Phase.Reached() {
-		// The dot of another recipient's transaction: these were not under way.
-		in = classify.Input{Phase: waypost.PhaseMail, Err: errors.New("the connection was lost: " + err.Error())}
-	}
-	for _, i := range t.open() {
-		t.report(i, in)
+// talk opens sessions to one address of an MX host until everything is said or one of
+// them fails: a server may end a session after any mail.
+func (t *try) talk(ctx context.Context, host string, addr netip.Addr) error {
+	for {
+		s, err := t.connectMX(ctx, host, addr)
+		if err != nil {
+			return err
+		}
+		t.d.blocks.worked()
+		err = t.each(ctx, s)
+		if t.watched() || (err != nil && !errors.Is(err, errStale)) {
+			end(s) // what refused us is not kept for others
+		} else {
+			t.d.direct.give(t.job.Site, s)
+		}
+		if !errors.Is(err, errStale) {
+			return err
+		}
 	}
 }
 
@@ -154,42 +179,46 @@ func (t *try) settleRest(ctx context.Context, err error) {
 // certificate is required, and a host whose TLS does not work gets the mail without,
 // since refusing would only leave it undelivered (RFC 7435).
 func (t *try) connectMX(ctx context.Context, host string, addr netip.Addr) (*session, error) {
-	t.host, t.address, t.tls = host, addr.String(), ""
-	plain := t.d.plain.has(host)
-	s, err := t.openMX(ctx, host, addr, !plain)
-	if err != nil && !plain && phaseOf(err, "") == waypost.PhaseTLS && ctx.Err() == nil {
+	if t.d.plain.has(host) {
+		return t.openMX(ctx, host, addr, false)
+	}
+	s, err := t.openMX(ctx, host, addr, true)
+	if err == nil || phaseOf(err) != waypost.PhaseTLS || ctx.Err() != nil {
+		return s, err
+	}
+	if s, err = t.openMX(ctx, host, addr, false); err == nil {
 		t.d.plain.add(host)
-		s, err = t.openMX(ctx, host, addr, false)
 	}
 	return s, err
 }
 
 func (t *try) openMX(ctx context.Context, host string, addr netip.Addr, withTLS bool) (*session, error) {
 	started := time.Now()
-	target := netip.AddrPortFrom(addr, uint16(t.d.o.MXPort)) //nolint:gosec // config checks the range
+	target := netip.AddrPortFrom(addr, uint16(t.d.o.MXPort))
+	t.at = place{host: host, address: target.String()}
 	g := t.d.o.MX
 	if t.job.Site == t.d.o.ReturnPath.Domain {
 		g = g.WithSelf() // our own return path is the one place where we may talk to ourselves
 	}
-	conn, err := t.dial(ctx, g, target)
+	dialCtx, cancel := context.WithTimeout(ctx, t.d.o.Connect)
+	conn, err := g.DialAddr(dialCtx, target)
+	cancel()
 	if err != nil {
 		t.step(waypost.PhaseConnect, started, false, host+" "+target.String()+": "+err.Error(), "")
 		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
 	t.step(waypost.PhaseConnect, started, true, host+" "+target.String(), "")
-	t.address = target.String()
-	s := &session{
-		Session: smtpc.New(conn, smtpc.Options{HELO: t.d.o.HELO, Timeouts: t.d.o.Timeouts, Step: t.trace()}),
-		host:    host, address: target.String(), fresh: true,
-	}
-	if err := t.greetMX(ctx, s, withTLS); err != nil {
+	s := t.newSession(conn, host, target.String())
+	err = greetMX(ctx, s, withTLS)
+	t.at.tls = s.TLS()
+	if err != nil {
 		end(s)
 		return nil, err
 	}
 	return s, nil
 }
 
-func (t *try) greetMX(ctx context.Context, s *session, withTLS bool) error {
+func greetMX(ctx context.Context, s *session, withTLS bool) error {
 	if err := s.Greet(ctx); err != nil {
 		return err
 	}
@@ -204,14 +233,13 @@ func (t *try) greetMX(ctx context.Context, s *session, withTLS bool) error {
 		InsecureSkipVerify: true,             //nolint:gosec // opportunistic: see connectMX
 		MinVersion:         tls.VersionTLS10, //nolint:gosec // better than the plaintext it would fall back to
 	})
-	if err != nil && s.Usable() {
-		return nil // the server said no to STARTTLS and goes on in plaintext
+	if err == nil || s.Usable() { // a server that says no to STARTTLS goes on in plaintext
+		return nil
+	}
+	// In TLS 1.3 a server that dislikes our side of the handshake says so when we think
+	// it is over: with no answer to the EHLO inside.
+	if in := inputOf(waypost.PhaseTLS, err); in.Reply.Code == 0 {
+		return &smtpc.Error{Phase: waypost.PhaseTLS, Err: in.Err}
 	}
 	return err
-}
-
-func (t *try) dial(ctx context.Context, g *guard.Guard, target netip.AddrPort) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.d.o.Connect)
-	defer cancel()
-	return g.DialAddr(ctx, target)
 }

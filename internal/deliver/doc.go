@@ -15,4 +15,12 @@
 //
 // The built-in gateway uses one transaction per recipient, because each has a return
 // path of its own; an own server gets one transaction for all.
+//
+// Another host, or another session, is tried only while it is certain that nobody has
+// the mail: a kept session that was dead before it answered MAIL, an MX host that broke
+// off before the final dot or spoke to MAIL about us. Once the dot is sent the attempt
+// ends with this host, whatever it says or does not say.
+//
+// A job that somebody watches (a test mail) has sessions of its own, which are neither
+// taken from the kept ones nor kept.
 package deliver

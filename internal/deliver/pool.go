@@ -1,75 +1,153 @@
 package deliver
 
 import (
+	"container/list"
 	"context"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/waypost/waypost/internal/smtpc"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
-// session is a kept connection with what is known of it.
+// session is a connection with what is known of it.
 type session struct {
 	*smtpc.Session
 	host    string
 	address string
-	fresh   bool // nothing was sent over it yet
+	fresh   bool // no mail was begun over it yet
+	mails   int  // begun
+	most    int  // mails that it may carry
+
+	key  string        // where the pool keeps it
+	rank *list.Element // in the pool's order, while it is kept
+}
+
+// newSession wraps a connection that was just made.
+func (t *try) newSession(conn net.Conn, host, address string) *session {
+	most := t.d.relays.mails
+	if t.route == waypost.RouteDirect {
+		most = t.d.direct.mails
+	}
+	return &session{
+		Session: smtpc.New(conn, smtpc.Options{HELO: t.d.o.HELO, Timeouts: t.d.o.Timeouts, Step: t.trace()}),
+		host:    host, address: address, fresh: true, most: most,
+	}
+}
+
+// spent reports whether the session can carry no further mail.
+func (s *session) spent() bool {
+	if !s.Usable() {
+		return true
+	}
+	most := s.most
+	if told := s.Extensions().MailMax; told > 0 { // RFC 9422
+		most = min(most, told)
+	}
+	return s.mails >= most
 }
 
 // pool keeps idle sessions by where they lead, the last used first: what is not
 // needed grows old and is closed.
 type pool struct {
 	idle  time.Duration // kept so long without use
+	most  int           // kept at once
 	mails int           // per session
 
-	mu     sync.Mutex
-	kept   map[string][]*session
-	timer  *time.Timer
-	closed bool
+	mu      sync.Mutex
+	kept    map[string][]*session
+	order   list.List                  // of all kept, the one given first at the front
+	waiting map[string][]chan *session // for a session to be given
+	timer   *time.Timer
+	closed  bool
+	ending  sync.WaitGroup
 }
 
-func newPool(idle time.Duration, mails int) *pool {
-	return &pool{idle: idle, mails: mails, kept: map[string][]*session{}}
+func newPool(idle time.Duration, most, mails int) *pool {
+	return &pool{idle: idle, most: most, mails: mails, kept: map[string][]*session{}, waiting: map[string][]chan *session{}}
 }
 
 // take returns an idle session to a place, nil if there is none.
 func (p *pool) take(key string) *session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.kept[key]
-	if len(list) == 0 {
+	idle := p.kept[key]
+	if len(idle) == 0 {
 		return nil
 	}
-	s := list[len(list)-1]
-	list[len(list)-1] = nil
-	if list = list[:len(list)-1]; len(list) == 0 {
-		delete(p.kept, key)
-	} else {
-		p.kept[key] = list
-	}
-	s.fresh = false
+	s := idle[len(idle)-1]
+	p.remove(s)
 	return s
+}
+
+// remove takes a session out of the pool. p.mu is held.
+func (p *pool) remove(s *session) {
+	idle := p.kept[s.key]
+	if len(idle) == 1 {
+		delete(p.kept, s.key)
+	} else {
+		p.kept[s.key] = slices.DeleteFunc(idle, func(other *session) bool { return other == s })
+	}
+	p.order.Remove(s.rank)
+	s.rank = nil
+}
+
+// await waits until a session to a place is given, and returns it; nil when d has
+// passed or ctx has ended.
+func (p *pool) await(ctx context.Context, key string, d time.Duration) *session {
+	given := make(chan *session, 1)
+	p.mu.Lock()
+	p.waiting[key] = append(p.waiting[key], given)
+	p.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case s := <-given:
+		return s
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	rest := slices.DeleteFunc(p.waiting[key], func(c chan *session) bool { return c == given })
+	if len(rest) == 0 {
+		delete(p.waiting, key)
+	} else {
+		p.waiting[key] = rest
+	}
+	p.mu.Unlock()
+	select {
+	case s := <-given: // in the last moment
+		return s
+	default:
+		return nil
+	}
 }
 
 // give keeps a session for the next mail, or ends it if it can carry no more.
 func (p *pool) give(key string, s *session) {
-	limit := p.mails
-	if most := s.Extensions().MailMax; most > 0 {
-		limit = min(limit, most)
-	}
-	if !s.Usable() || s.Sent() >= limit {
-		end(s)
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		go end(s)
+	if p.closed || s.spent() {
+		p.end(s)
 		return
 	}
+	if first := p.waiting[key]; len(first) > 0 {
+		if p.waiting[key] = first[1:]; len(first) == 1 {
+			delete(p.waiting, key)
+		}
+		first[0] <- s
+		return
+	}
+	s.key = key
 	p.kept[key] = append(p.kept[key], s)
+	s.rank = p.order.PushBack(s)
+	if p.order.Len() > p.most {
+		oldest := p.order.Front().Value.(*session)
+		p.remove(oldest)
+		p.end(oldest)
+	}
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.idle, p.sweep)
 	}
@@ -80,39 +158,38 @@ func (p *pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.timer = nil
-	for key, list := range p.kept {
-		n := 0
-		for n < len(list) && time.Since(list[n].LastUsed()) >= p.idle {
-			go end(list[n])
-			n++
-		}
-		if n == len(list) {
-			delete(p.kept, key)
-		} else {
-			p.kept[key] = append([]*session(nil), list[n:]...)
-		}
+	if p.closed {
+		return
 	}
-	if len(p.kept) > 0 && !p.closed {
-		p.timer = time.AfterFunc(p.idle/2, p.sweep)
+	for e := p.order.Front(); e != nil; e = p.order.Front() {
+		s := e.Value.(*session)
+		if age := time.Since(s.LastUsed()); age < p.idle {
+			p.timer = time.AfterFunc(p.idle-age, p.sweep)
+			return
+		}
+		p.remove(s)
+		p.end(s)
 	}
 }
 
+// end says goodbye to a session that is in nobody's hands, in the background. p.mu is
+// held.
+func (p *pool) end(s *session) { p.ending.Go(func() { end(s) }) }
+
+// close ends all sessions, kept ones now and others when they are given back.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
-	kept := p.kept
-	p.kept = map[string][]*session{}
+	for e := p.order.Front(); e != nil; e = p.order.Front() {
+		s := e.Value.(*session)
+		p.remove(s)
+		p.end(s)
+	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
 	p.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, list := range kept {
-		for _, s := range list {
-			wg.Go(func() { end(s) })
-		}
-	}
-	wg.Wait()
+	p.ending.Wait()
 }
 
 // end says goodbye and closes, without waiting long for either.
@@ -123,101 +200,4 @@ func end(s *session) {
 		_ = s.Quit(ctx)
 	}
 	_ = s.Close()
-}
-
-// memory remembers keys for a while, at most so many.
-type memory struct {
-	keep time.Duration
-	most int
-	mu   sync.Mutex
-	till map[string]time.Time
-}
-
-func newMemory(keep time.Duration, most int) *memory {
-	return &memory{keep: keep, most: most, till: map[string]time.Time{}}
-}
-
-func (m *memory) add(key string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.till) >= m.most {
-		clear(m.till)
-	}
-	m.till[key] = time.Now().Add(m.keep)
-}
-
-func (m *memory) has(key string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	till, ok := m.till[key]
-	if ok && time.Now().After(till) {
-		delete(m.till, key)
-		return false
-	}
-	return ok
-}
-
-// logins limits how often we log in to a relay: providers lock accounts that log in
-// once per mail.
-type logins struct {
-	perMinute int
-	mu        sync.Mutex
-	limits    map[string]*rate.Limiter
-}
-
-func newLogins(perMinute int) *logins {
-	return &logins{perMinute: perMinute, limits: map[string]*rate.Limiter{}}
-}
-
-func (l *logins) wait(ctx context.Context, key string) error {
-	l.mu.Lock()
-	limit := l.limits[key]
-	if limit == nil {
-		if len(l.limits) >= 10000 {
-			clear(l.limits)
-		}
-		limit = rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), max(1, l.perMinute/2))
-		l.limits[key] = limit
-	}
-	l.mu.Unlock()
-	return limit.Wait(ctx)
-}
-
-// outage notices that no MX at all can be connected to: port 25 is closed to us.
-type outage struct {
-	mu    sync.Mutex
-	sites map[string]bool // that could not be connected to since one could
-	until time.Time
-}
-
-// outageSites is how many different sites must fail in a row; outageTime is how long
-// direct delivery is then left alone.
-const (
-	outageSites = 3
-	outageTime  = 10 * time.Minute
-)
-
-func (o *outage) failed(site string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.sites == nil {
-		o.sites = map[string]bool{}
-	}
-	o.sites[site] = true
-	if len(o.sites) >= outageSites {
-		o.until = time.Now().Add(outageTime)
-		o.sites = nil
-	}
-}
-
-func (o *outage) worked() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.sites, o.until = nil, time.Time{}
-}
-
-func (o *outage) now() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return time.Now().Before(o.until)
 }

@@ -3,9 +3,8 @@ package deliver
 import (
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
-	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/route"
@@ -24,26 +23,42 @@ func (t *try) prepare(ctx context.Context) bool {
 	if chosen.Replaced {
 		header = message.ForAttempt(header, &chosen.Address)
 	}
-	t.pieces = [][]byte{header, m.Body}
 	if t.job.Route == waypost.RouteRelay { // what the operator's server signs is its business
+		t.pieces = [][]byte{header, m.Body}
 		return true
 	}
+	started := time.Now()
 	domain, err := dns.ToASCII(waypost.DomainOf(t.from.Email))
-	if err != nil {
-		t.fail(classify.Input{Phase: waypost.PhaseRoute, Err: fmt.Errorf("%w: domain of %q: %w", errUnsigned, t.from.Email, err)})
-		return false
-	}
-	signer, err := t.d.o.Keys.Signer(ctx, domain)
 	if err == nil {
 		var field []byte
-		if field, err = signer.Sign(header, m.Body, t.d.o.Now()); err == nil {
+		if field, err = t.sign(ctx, domain, header, chosen); err == nil {
 			t.pieces = [][]byte{field, header, m.Body}
 			return true
 		}
 	}
+	if ctx.Err() != nil {
+		return false
+	}
+	// Why it cannot be signed is for the log: it is about this server, and the report is
+	// read by the operator.
 	t.d.o.Log.Error("cannot sign", "message", m.ID, "domain", domain, "error", err)
-	t.fail(classify.Input{Phase: waypost.PhaseRoute, Err: fmt.Errorf("%w: %w", errUnsigned, err)})
+	t.step(waypost.PhaseRoute, started, false, errUnsigned.Error(), "")
+	t.failAll(waypost.PhaseRoute, errUnsigned)
 	return false
+}
+
+// sign returns the DKIM-Signature field. One signature does for all jobs of a message
+// that leave with the same From.
+func (t *try) sign(ctx context.Context, domain string, header []byte, from route.Chosen) ([]byte, error) {
+	signer, err := t.d.o.Keys.Signer(ctx, domain)
+	if err != nil {
+		return nil, err
+	}
+	m := t.job.Message
+	key := signatureKey{message: m.ID, from: from.Address, replaced: from.Replaced, signer: signer}
+	return t.d.signatures.get(key, func() ([]byte, error) {
+		return signer.Sign(header, m.Body, t.d.o.Now())
+	})
 }
 
 // envelopeFrom is the return path for delivery i over this route.

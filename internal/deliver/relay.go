@@ -6,20 +6,24 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"time"
 
+	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// recipientsPerMail is how many recipients one transaction carries where the relay
-// tells no limit: every server must take 100 (RFC 5321 section 4.5.3.1.8).
-const recipientsPerMail = 100
+const (
+	// recipientsPerMail is how many recipients one transaction carries where the relay
+	// tells no limit: every server must take 100 (RFC 5321 section 4.5.3.1.8).
+	recipientsPerMail = 100
+	// relayAddresses is how many addresses of a relay the guard tries.
+	relayAddresses = 8
+)
 
 // fallback reports whether the upstream stands behind direct delivery for this job. A
 // mail that may have arrived stays on its route.
@@ -32,101 +36,145 @@ func (t *try) fallback() bool {
 // return paths, as direct delivery would.
 func (t *try) toUpstream(ctx context.Context) {
 	t.route = waypost.RouteUpstream
-	relay := t.d.o.Platform.Upstream
-	t.overRelay(ctx, relay, t.d.o.Upstream, func(ctx context.Context, s *session) error { return t.each(ctx, s) })
+	t.overRelay(ctx, relayTo{relay: t.d.o.Platform.Upstream, guard: t.d.o.Upstream, owner: "upstream"}, t.each)
 }
 
 // toRelay hands the mail to the operator's own server: one transaction for all
 // recipients of the message.
-func (t *try) toRelay(ctx context.Context, g *guard.Guard) {
-	t.overRelay(ctx, t.job.Relay, g, func(ctx context.Context, s *session) error {
-		open := t.open()
-		for len(open) > 0 {
-			n := recipientsPerMail
-			if most := s.Extensions().RcptMax; most > 0 {
-				n = most
-			}
-			n = min(n, len(open))
-			if !s.Usable() {
-				return errStale
-			}
-			if err := t.send(ctx, s, t.envelopeFrom(open[0]), open[:n]); err != nil {
-				return err
-			}
-			s.fresh = false
-			open = open[n:]
-		}
-		return nil
-	})
+func (t *try) toRelay(ctx context.Context) {
+	t.overRelay(ctx, relayTo{relay: t.job.Relay, guard: t.d.o.Relays, owner: t.job.Account.ID}, t.together)
 }
 
-func (t *try) overRelay(ctx context.Context, r *waypost.Relay, g *guard.Guard, carry func(context.Context, *session) error) {
-	key := relayKey(r)
-	if t.job.Step == nil { // whoever watches wants to see every stage
-		for {
-			s := t.d.relays.take(key)
-			if s == nil {
-				break
-			}
-			err := carry(ctx, s)
-			t.d.relays.give(key, s)
-			if !errors.Is(err, errStale) {
-				t.settleRest(ctx, err)
-				return
-			}
+// together sends one transaction for as many recipients as the relay takes at once.
+func (t *try) together(ctx context.Context, s *session) error {
+	for {
+		open := t.open()
+		if len(open) == 0 {
+			return nil
+		}
+		if s.spent() {
+			return errStale
+		}
+		n := recipientsPerMail
+		if most := s.Extensions().RcptMax; most > 0 {
+			n = most
+		}
+		open = open[:min(n, len(open))]
+		if err := t.send(ctx, s, t.envelopeFrom(open[0]), open); err != nil {
+			return err
 		}
 	}
-	s, err := t.connectRelay(ctx, r, g, key)
-	if err != nil {
-		if ctx.Err() == nil {
-			t.fail(inputOf(waypost.PhaseConnect, err))
-		}
+}
+
+// relayTo is a relay with who may talk to it and how.
+type relayTo struct {
+	relay *waypost.Relay
+	guard *guard.Guard
+	owner string // operator, or "upstream"
+}
+
+// key names everything a session depends on: changed settings never meet an old
+// session, and nobody meets another operator's, or one that was dialed past the guard.
+// The password is in it as a hash only.
+func (r relayTo) key() string {
+	sum := sha256.Sum256([]byte(r.relay.Password))
+	return r.owner + "|" + r.relay.Host + "|" + strconv.Itoa(r.relay.Port) + "|" + string(r.relay.Security) + "|" +
+		strconv.FormatBool(r.relay.TrustAll) + "|" + r.relay.Username + "|" + hex.EncodeToString(sum[:])
+}
+
+// overRelay carries the job over kept or new sessions to a relay. A server may end a
+// session after any mail; another one then goes on.
+func (t *try) overRelay(ctx context.Context, r relayTo, carry func(context.Context, *session) error) {
+	if r.relay == nil {
+		t.failAll(waypost.PhaseRoute, errors.New("there are no settings of the SMTP server"))
 		return
 	}
-	err = carry(ctx, s)
-	t.d.relays.give(key, s)
-	t.settleRest(ctx, err)
-}
-
-// relayKey names everything a session to a relay depends on, so that changed settings
-// never meet an old session. The password is in it as a hash only.
-func relayKey(r *waypost.Relay) string {
-	sum := sha256.Sum256([]byte(r.Password))
-	return fmt.Sprintf("%s|%d|%s|%t|%s|%s", r.Host, r.Port, r.Security, r.TrustAll, r.Username, hex.EncodeToString(sum[:8]))
-}
-
-func (t *try) connectRelay(ctx context.Context, r *waypost.Relay, g *guard.Guard, key string) (*session, error) {
-	target := net.JoinHostPort(r.Host, strconv.Itoa(r.Port))
-	t.host, t.address, t.tls = r.Host, "", ""
-	if err := t.d.logins.wait(ctx, key); err != nil {
-		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: fmt.Errorf("waiting for the next login: %w", err)}
+	key := r.key()
+	for {
+		s, err := t.relaySession(ctx, r, key)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.fail(inputOf(waypost.PhaseConnect, err))
+			}
+			return
+		}
+		err = carry(ctx, s)
+		if t.watched() || (err != nil && !errors.Is(err, errStale)) {
+			end(s) // what refused us is not kept for the next mail
+		} else {
+			t.d.relays.give(key, s)
+		}
+		if !errors.Is(err, errStale) {
+			t.settleRest(ctx, err)
+			return
+		}
 	}
+}
+
+// relaySession returns a kept session or logs in. When that would be one login too many
+// it waits for either.
+func (t *try) relaySession(ctx context.Context, r relayTo, key string) (*session, error) {
+	for ctx.Err() == nil {
+		if !t.watched() {
+			if s := t.d.relays.take(key); s != nil {
+				return s, nil
+			}
+		}
+		wait := time.Duration(0)
+		if r.relay.Username != "" {
+			wait = t.d.logins.next(key, time.Now())
+		}
+		if wait == 0 {
+			return t.connectRelay(ctx, r)
+		}
+		waitFor := key
+		if t.watched() {
+			waitFor = "" // nobody gives anything there
+		}
+		if s := t.d.relays.await(ctx, waitFor, wait); s != nil {
+			return s, nil
+		}
+	}
+	return nil, ctx.Err()
+}
+
+func (t *try) connectRelay(ctx context.Context, r relayTo) (*session, error) {
+	target := net.JoinHostPort(r.relay.Host, strconv.Itoa(r.relay.Port))
+	t.at = place{host: r.relay.Host}
 	started := time.Now()
-	dialCtx, cancel := context.WithTimeout(ctx, t.d.o.Connect)
-	conn, err := g.DialContext(dialCtx, "tcp", target)
+	// Each address has the guard's own limit; this one is for all of them.
+	dialCtx, cancel := context.WithTimeout(ctx, relayAddresses*t.d.o.Connect)
+	conn, err := r.guard.DialContext(dialCtx, "tcp", target)
 	cancel()
 	if err != nil {
-		phase := waypost.PhaseConnect
-		var lookup *net.DNSError
-		if errors.As(err, &lookup) {
-			phase = waypost.PhaseDNS
+		if lookUpFailed(err) {
+			t.step(waypost.PhaseDNS, started, false, err.Error(), "")
+			return nil, &smtpc.Error{Phase: waypost.PhaseDNS, Err: err}
 		}
-		t.step(phase, started, false, target+": "+err.Error(), "")
-		return nil, &smtpc.Error{Phase: phase, Err: err}
+		t.step(waypost.PhaseDNS, started, true, r.relay.Host, "")
+		t.step(waypost.PhaseConnect, started, false, target+": "+err.Error(), "")
+		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
-	t.address = conn.RemoteAddr().String()
-	t.step(waypost.PhaseDNS, started, true, r.Host+" is "+t.address, "")
-	t.step(waypost.PhaseConnect, started, true, t.address, "")
-	s := &session{
-		Session: smtpc.New(conn, smtpc.Options{HELO: t.d.o.HELO, Timeouts: t.d.o.Timeouts, Step: t.trace()}),
-		host:    r.Host, address: t.address, fresh: true,
-	}
-	if err := t.login(ctx, s, r); err != nil {
+	t.at.address = conn.RemoteAddr().String()
+	t.step(waypost.PhaseDNS, started, true, r.relay.Host+" is "+t.at.address, "")
+	t.step(waypost.PhaseConnect, started, true, t.at.address, "")
+	s := t.newSession(conn, r.relay.Host, t.at.address)
+	err = t.login(ctx, s, r.relay)
+	t.at.tls = s.TLS()
+	if err != nil {
 		end(s)
 		return nil, err
 	}
-	t.tls = s.TLS()
 	return s, nil
+}
+
+// lookUpFailed reports whether a dial got no further than the name.
+func lookUpFailed(err error) bool {
+	if _, ok := errors.AsType[*dns.Error](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }
 
 // login brings a session to where it can carry mail. TLS that was chosen is required:

@@ -9,72 +9,149 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// errStale says that a kept session had died meanwhile: nothing was said over it.
-var errStale = errors.New("kept session is gone")
+// Why a session was left although deliveries are open. Any other error is an
+// *smtpc.Error, or the context's.
+var (
+	// errStale says that the session takes no further mail and nothing was said over it
+	// about this one: another session may go on at once.
+	errStale = errors.New("session takes no further mail")
+	// errVetoed says that MayDot said no: this node may not talk any more.
+	errVetoed = errors.New("stopped before the final dot")
+)
 
 // mail is the transaction for some deliveries.
 func (t *try) mail(from string, deliveries []int) smtpc.Mail {
 	m := smtpc.Mail{
-		From: from, EightBit: t.job.Message.EightBit, SMTPUTF8: t.job.Message.HeaderUTF8,
-		Message: t.pieces, BeforeDot: t.job.MayDot,
+		From: from, EightBit: t.job.Message.EightBit, SMTPUTF8: t.job.Message.HeaderUTF8, Message: t.pieces,
+		Recipients: make([]string, len(deliveries)),
+		BeforeDot: func() error {
+			err := t.job.MayDot()
+			t.vetoed = t.vetoed || err != nil
+			return err
+		},
 	}
-	for _, i := range deliveries {
-		m.Recipients = append(m.Recipients, t.job.Deliveries[i].Recipient)
+	for n, i := range deliveries {
+		m.Recipients[n] = t.job.Deliveries[i].Recipient
 	}
 	return m
 }
 
-// send carries one transaction over a session and reports its recipients. errStale
-// means that nothing happened; any other error that the session is over.
+// send carries one transaction over a session and reports its recipients. With an
+// error the session is of no more use for this job; recipients it does not report are
+// with nobody, for certain.
 func (t *try) send(ctx context.Context, s *session, from string, deliveries []int) error {
-	t.host, t.address, t.tls = s.host, s.address, s.TLS()
+	t.at = place{s.host, s.address, s.TLS()}
 	res, err := s.Send(ctx, t.mail(from, deliveries))
-	var e *smtpc.Error
-	if errors.As(err, &e) && e.Stale && !s.fresh {
+	s.mails++
+	e, _ := errors.AsType[*smtpc.Error](err)
+	switch {
+	case err == nil:
+	case e != nil && e.Stale && !s.fresh:
 		return errStale
+	case res.Dotted:
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case t.vetoed:
+		return errVetoed
 	}
-	if err != nil && ctx.Err() != nil && !res.Dotted {
-		return err // interrupted: untried, for certain
+	s.fresh = false
+	if t.route == waypost.RouteDirect {
+		if elsewhere := t.elsewhere(res, e); elsewhere != nil {
+			return elsewhere
+		}
 	}
+	crowded := overCrowded(res)
+	var down error
 	for n, i := range deliveries {
 		r := res.Recipients[n]
-		in := classify.Input{Phase: r.Phase, Reply: r.Reply}
-		if err == nil && t.route == waypost.RouteDirect && r.Phase == waypost.PhaseMail && !r.Local &&
-			classify.Classify(classify.Input{Phase: r.Phase, Reply: r.Reply, Route: t.route}).Outcome == waypost.OutcomeRouteDown {
-			// About us, not about the mail: the next MX may see it otherwise (promise 5).
-			return &smtpc.Error{Phase: waypost.PhaseMail, Reply: r.Reply}
+		if crowded && tooMany(r) {
+			continue
 		}
+		in := classify.Input{Phase: r.Phase, Reply: r.Reply}
 		if e != nil && r.Reply.Code == 0 {
 			in.Err = e.Err
 		}
-		t.report(i, in)
+		if t.report(i, in) == waypost.OutcomeRouteDown && r.Phase == waypost.PhaseMail && !r.Local {
+			// What is said to MAIL about us holds for the next mail as well.
+			down = &smtpc.Error{Phase: r.Phase, Reply: r.Reply}
+		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return down
+}
+
+// elsewhere returns why the next MX host should be asked, nil if what this one said is
+// to be reported (promise 5): it broke off before the final dot, or said to MAIL what is
+// not about the mail. With an MX there is one recipient a transaction.
+func (t *try) elsewhere(res smtpc.Result, e *smtpc.Error) error {
+	r := res.Recipients[0]
+	switch {
+	case e != nil:
+		if e.Phase.Reached() || (r.Reply.Code >= 400 && r.Reply.Code != 421) {
+			return nil // nobody knows, or it has been refused in person
+		}
+		return e
+	case r.Phase == waypost.PhaseMail && !r.Local:
+		in := classify.Input{Phase: r.Phase, Reply: r.Reply, Route: t.route}
+		if classify.Classify(in).Outcome != waypost.OutcomePermanent {
+			return &smtpc.Error{Phase: r.Phase, Reply: r.Reply}
+		}
+	}
+	return nil
+}
+
+// tooMany reports that a server takes no more recipients in this transaction; the
+// others are to get one of their own (RFC 5321 section 4.5.3.1.10).
+func tooMany(r smtpc.Recipient) bool {
+	if r.Phase != waypost.PhaseRcpt || r.Local || (r.Reply.Code != 452 && r.Reply.Code != 552) {
+		return false
+	}
+	e := r.Reply.Enhanced
+	return e == "" || e == "4.5.3" || e == "5.5.3"
+}
+
+// overCrowded reports whether a transaction had too many recipients: some were taken
+// and others were not.
+func overCrowded(res smtpc.Result) bool {
+	taken, refused := false, false
+	for _, r := range res.Recipients {
+		refused = refused || tooMany(r)
+		taken = taken || r.Delivered()
+	}
+	return taken && refused
 }
 
 // each sends one transaction per recipient over a session, as the built-in gateway
-// does. It returns errStale if nothing was said, nil if all recipients are settled.
+// does. It returns nil when all recipients are settled, or may not be tried now.
 func (t *try) each(ctx context.Context, s *session) error {
-	for _, i := range t.open() {
-		if err := t.job.MayTalk(&t.job.Deliveries[i]); err != nil {
+	for i := range t.job.Deliveries {
+		if t.done[i] || t.job.MayTalk(&t.job.Deliveries[i]) != nil {
 			continue
 		}
-		if !s.Usable() {
+		if s.spent() {
 			return errStale
 		}
 		if err := t.send(ctx, s, t.envelopeFrom(i), []int{i}); err != nil {
 			return err
 		}
-		s.fresh = false
 	}
 	return nil
 }
 
-// phaseOf is where a session was when it failed.
-func phaseOf(err error, otherwise waypost.Phase) waypost.Phase {
-	var e *smtpc.Error
-	if errors.As(err, &e) {
-		return e.Phase
+// settleRest reports what is left after a session ended early. What was interrupted,
+// or may not be tried now, stays untried.
+func (t *try) settleRest(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errVetoed) || !t.left() {
+		return
 	}
-	return otherwise
+	in := inputOf(waypost.PhaseMail, err)
+	if in.Phase.Reached() {
+		// The dot of another recipient's transaction: these were not under way.
+		in = classify.Input{Phase: waypost.PhaseMail, Err: errors.New("the connection was lost: " + err.Error())}
+	}
+	for _, i := range t.open() {
+		t.report(i, in)
+	}
 }

@@ -117,7 +117,6 @@ func (c *smtpSession) exchange(k Knobs, mech, initial string) (user string, ok b
 		blob, err := base64.StdEncoding.DecodeString(initial)
 		if err != nil || initial == "" {
 			c.violation("AUTH PLAIN without a valid initial response")
-			return "", false, nil
 		}
 		parts := strings.Split(string(blob), "\x00")
 		if len(parts) != 3 {

@@ -265,12 +265,10 @@ func (c *smtpSession) hello(k Knobs, verb, name string) error {
 		}
 		keywords = append(keywords, "AUTH"+sep+strings.Join(c.mechanisms(k), " "))
 	}
-	text := "250 mx.test greets " + name
 	for _, keyword := range keywords {
-		text += "\n250 " + keyword
 		c.offered = append(c.offered, strings.ToUpper(keyword))
 	}
-	return c.answer(k.Hello, text)
+	return c.answer(k.Hello, strings.Join(append([]string{"250 mx.test greets " + name}, keywords...), "\n"))
 }
 
 // path takes "FROM:<a@b> PARAM ..." apart.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/waypost/waypost/internal/mailtest"
 )
 
@@ -120,8 +121,7 @@ func TestSMTPFakeObeysItsKnobs(t *testing.T) {
 	}
 	fake.Stop()
 	_, err := new(net.Dialer).DialContext(t.Context(), "tcp", fake.Addr())
-	var op *net.OpError
-	if !errors.As(err, &op) {
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
 		t.Errorf("still listening: %v", err)
 	}
 }

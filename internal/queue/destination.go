@@ -13,27 +13,47 @@ const firstWindow = 5
 // site: as many as were likely under way at once when it broke.
 const cohort = 5
 
+// courtesy is how often a free slot is offered to the least urgent lane first: at a
+// busy destination, too, no lane waits for ever.
+const courtesy = 5
+
 // destination is where sessions go: a site, an operator's relay, the upstream, the
 // sandbox. Its window of concurrent sessions opens with success and closes with
 // failure; too many failures in a row close it for a while.
 type destination struct {
-	name    string
-	window  float64
-	most    int  // upper bound of the window
-	relay   bool // one session is kept for the alarm lane, and failing is the account's business
-	active  int
-	claimed int // slots promised to a claim under way
-	waiting [laneCount][]*keyState
-	jobs    int // in memory, not started
+	name     string
+	operator string // whose relay it is
+	server   waypost.Relay
+	relay    bool // one session is kept for the alarm lane, and failing is the account's business
+	window   float64
+	most     int  // upper bound of the window
+	probing  bool // the relay is failing: one session at a time, if any
+
+	active  int                    // sessions
+	claimed int                    // slots promised to claims under way
+	woken   int                    // slots kept for keys that it woke
+	jobs    int                    // in memory, not started
+	waiting [laneCount][]*keyState // for a free slot
+	granted int                    // slots so far, for courtesy
 
 	failures int       // in a row
 	closures int       // in a row
 	closed   time.Time // nothing is started before, but one alarm at a time
+	refused  bool      // closed because the relay turned us away, not because it failed
 	why      string
-	timed    bool // a timer will look again when it is no longer closed
+	timer    *time.Timer // will look again when it is no longer closed
 }
 
-func (d *destination) limit() int { return min(int(d.window), d.most) }
+func newDestination(name string, most int) *destination {
+	return &destination{name: name, window: float64(min(firstWindow, most)), most: most}
+}
+
+func (d *destination) limit() int {
+	if d.probing {
+		return 1
+	}
+	return min(int(d.window), d.most)
+}
 
 // free is how many more sessions a lane may start now.
 func (d *destination) free(lane int, now time.Time) int {
@@ -42,23 +62,41 @@ func (d *destination) free(lane int, now time.Time) int {
 		// A closed site is left alone, except that an alarm may look whether it is
 		// still so: its own schedule is the shorter one. A relay is probed by nobody
 		// out of turn: refused logins count against the operator.
-		if lane == 0 && !d.relay && busy == 0 {
-			return 1
+		if d.shut(lane, now) {
+			return 0
 		}
-		return 0
+		return 1 - busy
 	}
 	limit := d.limit()
-	if lane == 0 {
-		// One above the window, so that an alarm never waits behind others' mail.
-		if d.relay {
-			return min(limit+1, d.most) - busy
-		}
-		return limit + 1 - busy
-	}
-	if d.relay && limit == d.most && limit > 1 {
+	switch {
+	case d.probing:
+	case lane == 0 && d.relay:
+		limit = min(limit+1, d.most)
+	case lane == 0:
+		limit++ // one above the window, so that an alarm never waits behind others' mail
+	case d.relay && limit == d.most && limit > 1:
 		limit-- // the session kept for alarms
 	}
 	return limit - busy
+}
+
+// shut reports whether a closed destination is closed to a lane.
+func (d *destination) shut(lane int, now time.Time) bool {
+	return now.Before(d.closed) && (lane > 0 || d.relay)
+}
+
+// open is what is free for a key whose turn it is: slots that are kept for keys that
+// waited here are theirs, except that an alarm waits for nobody.
+func (d *destination) open(k *keyState, now time.Time) int {
+	free := d.free(k.key.Lane, now)
+	if k.key.Lane == 0 {
+		return free
+	}
+	free -= d.woken
+	if k.from == d {
+		free++
+	}
+	return free
 }
 
 // room is how many more jobs may wait in memory: twice the slots.
@@ -73,42 +111,79 @@ const (
 	bad             // connect, greeting, login, a 421, a lost connection: about the path
 )
 
-func (d *destination) judge(v verdict, why string, now time.Time) {
+// judge takes in how a session went, and reports whether that closed the destination.
+func (d *destination) judge(v verdict, why string, now time.Time) bool {
 	switch v {
 	case good:
-		d.failures, d.closures, d.closed, d.why = 0, 0, time.Time{}, ""
+		d.reopen()
 		if d.window < float64(d.most) {
-			d.window += 1 / d.window * 2 // doubles within a few rounds, like Postfix's positive feedback
+			// By two for every round of sessions, so a site that copes soon gets more.
+			d.window = min(d.window+2/d.window, float64(d.most))
 		}
 	case bad:
-		d.failures++
 		d.why = why
 		d.window = max(1, d.window-1)
-		if d.failures >= cohort || (d.failures > 0 && d.closures > 0) {
+		if now.Before(d.closed) {
+			return false // of the same cohort, or an alarm that looked: known already
+		}
+		d.failures++
+		if d.failures >= cohort || d.closures > 0 {
 			d.closures++
 			d.failures = 0
-			d.closed = now.Add(siteBackoff(d.closures))
+			d.closed, d.refused = now.Add(siteBackoff(d.closures)), false
+			return true
 		}
 	case neutral:
 	}
+	return false
 }
 
-// wake returns the keys that may go now that slots are free, the most urgent first.
+// refuse closes a relay that turned us away until it may be probed, and reports
+// whether that was news.
+func (d *destination) refuse(until time.Time, why string) bool {
+	if !until.After(d.closed) {
+		return false
+	}
+	d.closed, d.refused, d.why = until, true, why
+	return true
+}
+
+func (d *destination) reopen() {
+	d.failures, d.closures, d.closed, d.refused, d.why, d.probing = 0, 0, time.Time{}, false, "", false
+}
+
+// wake takes out the keys that may go now that slots are free, the most urgent first,
+// and at times the least urgent.
 func (d *destination) wake(now time.Time) []*keyState {
 	var ready []*keyState
-	for lane := range d.waiting {
-		free := d.free(lane, now) - len(ready)
-		for free > 0 && len(d.waiting[lane]) > 0 {
-			ready = append(ready, d.waiting[lane][0])
-			d.waiting[lane][0] = nil
-			d.waiting[lane] = d.waiting[lane][1:]
-			free--
+	for {
+		lane := d.next(now, len(ready))
+		if lane < 0 {
+			return ready
 		}
-		if len(d.waiting[lane]) == 0 {
+		d.granted++
+		ready = append(ready, d.waiting[lane][0])
+		d.waiting[lane][0] = nil
+		if d.waiting[lane] = d.waiting[lane][1:]; len(d.waiting[lane]) == 0 {
 			d.waiting[lane] = nil
 		}
 	}
-	return ready
+}
+
+// next is the lane whose first key gets the next slot when some are given away
+// already; -1 if none may.
+func (d *destination) next(now time.Time, given int) int {
+	found := -1
+	for lane := range d.waiting {
+		if len(d.waiting[lane]) == 0 || d.free(lane, now)-d.woken-given <= 0 {
+			continue
+		}
+		// An alarm's own slot is not for the others, so nothing is taken from it.
+		if found < 0 || (found > 0 && d.granted%courtesy == courtesy-1) {
+			found = lane
+		}
+	}
+	return found
 }
 
 func (d *destination) idle() bool {
@@ -117,13 +192,23 @@ func (d *destination) idle() bool {
 			return false
 		}
 	}
-	return d.active == 0 && d.claimed == 0 && d.jobs == 0
+	return d.active == 0 && d.claimed == 0 && d.woken == 0 && d.jobs == 0
+}
+
+// fresh reports whether a new destination of the same name would be no different.
+func (d *destination) fresh() bool {
+	return d.closed.IsZero() && d.failures == 0 && d.closures == 0 && !d.probing && d.window <= firstWindow
 }
 
 // verdictOf reads an attempt as news about its destination.
 func verdictOf(a *waypost.Attempt) verdict {
 	switch a.Outcome {
-	case waypost.OutcomeDelivered, waypost.OutcomePermanent:
+	case waypost.OutcomeDelivered:
+		return good
+	case waypost.OutcomePermanent:
+		if a.Phase == waypost.PhaseRoute || a.Phase == waypost.PhaseDNS {
+			return neutral // nobody was talked to
+		}
 		return good
 	case waypost.OutcomeRouteDown, waypost.OutcomeUncertain:
 		return bad

@@ -1,62 +1,95 @@
 package queue
 
 import (
-	"context"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/internal/route"
-	"github.com/waypost/waypost/internal/store/system"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
 // maxClaims bounds claims under way at once.
 const maxClaims = 4
 
-// claimTimeout bounds a claim.
-const claimTimeout = 30 * time.Second
-
 // dispatch starts whatever may start now. q.mu is held.
 func (q *Queue) dispatch() {
+	if q.blocked() {
+		return
+	}
 	now := time.Now()
-	for !q.stopping && len(q.unsaved) == 0 {
-		lane := pick(&q.rings, &q.laneBusy, &q.reserved, q.o.Sessions)
+	for {
+		// While all claims are taken, what is in memory goes on; the end of a claim
+		// dispatches again.
+		claim := q.claims < maxClaims
+		var ready [laneCount]bool
+		for i := range q.lanes {
+			ready[i] = q.lanes[i].ready(claim)
+		}
+		lane := pick(ready, &q.laneBusy, &q.reserved, q.o.Sessions)
 		if lane < 0 {
 			return
 		}
-		k := q.rings[lane].pop()
-		k.listed = false
+		k := q.lanes[lane].pop(claim)
 		switch {
 		case len(k.jobs) > 0:
-			d := k.jobs[0].dest
-			if d.free(lane, now) <= 0 {
-				q.await(k, d, now)
-				continue
-			}
-			j := k.jobs[0]
-			k.jobs[0] = nil
-			k.jobs = k.jobs[1:]
-			q.begin(j, now)
-			q.list(k)
-		case k.ready() && q.claims < maxClaims:
+			q.next(k, now)
+		case k.ready():
 			q.claims++
+			q.claiming[k.key.OperatorID]++
 			q.jobs.Add(1)
 			k.claiming = true
 			go q.claim(k)
-		case k.ready():
-			// Too many claims are under way: the end of one dispatches again.
-			q.list(k)
-			return
 		default:
-			q.forget(k)
+			q.endTurn(k)
 		}
 	}
 }
 
+// blocked reports whether nothing may be started now: at the end, while results
+// cannot be recorded, and while this node may have lost its leases. q.mu is held.
+func (q *Queue) blocked() bool {
+	return q.stopping || q.holdsBack() || q.lease.mayTalk() != nil
+}
+
+// next starts the first job of a key if its destination has a slot. q.mu is held.
+func (q *Queue) next(k *keyState, now time.Time) {
+	j := k.jobs[0]
+	switch d := j.dest; {
+	case d.shut(k.key.Lane, now):
+		q.flush(k, d)
+		q.list(k)
+	case d.open(k, now) <= 0:
+		q.await(k, d, now)
+	default:
+		k.jobs[0] = nil
+		k.jobs = k.jobs[1:]
+		q.begin(j)
+		q.list(k)
+	}
+	q.endTurn(k)
+}
+
+// endTurn ends what a key was woken for, and lets the next one have what it did not
+// need. q.mu is held.
+func (q *Queue) endTurn(k *keyState) {
+	if d := q.turnOver(k); d != nil {
+		q.serve(d)
+	}
+	q.forget(k)
+}
+
 // await makes a key wait for a slot of its destination. q.mu is held.
 func (q *Queue) await(k *keyState, d *destination, now time.Time) {
-	k.listed = true
-	d.waiting[k.key.Lane] = append(d.waiting[k.key.Lane], k)
+	if k.listed != nowhere {
+		return
+	}
+	k.listed = atDest
+	waiting := &d.waiting[k.key.Lane]
+	if k.from == d { // it was first in line, and somebody more urgent was quicker
+		*waiting = slices.Insert(*waiting, 0, k)
+	} else {
+		*waiting = append(*waiting, k)
+	}
 	if now.Before(d.closed) {
 		q.afterClosed(d)
 	}
@@ -64,56 +97,135 @@ func (q *Queue) await(k *keyState, d *destination, now time.Time) {
 
 // afterClosed wakes a destination when its closure is over. q.mu is held.
 func (q *Queue) afterClosed(d *destination) {
-	if d.timed {
+	if d.timer != nil || q.stopping {
 		return
 	}
-	d.timed = true
-	time.AfterFunc(time.Until(d.closed)+time.Millisecond, func() {
+	d.timer = time.AfterFunc(time.Until(d.closed)+time.Millisecond, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		d.timed = false
-		q.serve(d)
-		q.dispatch()
-		if time.Now().Before(d.closed) && !d.idle() {
+		d.timer = nil
+		if time.Now().Before(d.closed) && !d.idle() { // closed anew meanwhile
 			q.afterClosed(d)
 		}
+		q.serve(d)
+		q.dispatch()
 	})
 }
 
 // serve lists the keys that a destination's free slots allow. q.mu is held.
 func (q *Queue) serve(d *destination) {
-	for _, k := range d.wake(time.Now()) {
-		k.listed = false
-		q.list(k)
+	now := time.Now()
+	for again := true; again; {
+		again = false
+		for _, k := range d.wake(now) {
+			k.listed = nowhere
+			if !k.ready() { // given back, or claimed meanwhile
+				q.forget(k)
+				again = true
+				continue
+			}
+			k.from = d
+			d.woken++
+			q.list(k)
+		}
 	}
-	if d.idle() && d.closed.IsZero() && d.failures == 0 && d.window <= firstWindow {
+	if d.idle() && d.fresh() && q.dests[d.name] == d {
 		delete(q.dests, d.name)
 	}
+}
+
+// release lists all keys that wait at a destination: what they waited for has changed.
+// q.mu is held.
+func (q *Queue) release(d *destination) {
+	waiting := d.waiting
+	d.waiting = [laneCount][]*keyState{}
+	for _, keys := range waiting {
+		for _, k := range keys {
+			k.listed = nowhere
+			q.list(k)
+			q.forget(k)
+		}
+	}
+}
+
+// closing follows the closure of a destination: what waits in memory for it goes back
+// to the database, since its turn may be long in coming. q.mu is held.
+func (q *Queue) closing(d *destination, now time.Time) {
+	for lane := range d.waiting {
+		if !d.shut(lane, now) {
+			continue
+		}
+		kept := d.waiting[lane][:0]
+		for _, k := range d.waiting[lane] {
+			q.flush(k, d)
+			if k.due {
+				kept = append(kept, k)
+				continue
+			}
+			k.listed = nowhere
+			q.list(k)
+			q.forget(k)
+		}
+		clear(d.waiting[lane][len(kept):])
+		d.waiting[lane] = kept
+	}
+	q.afterClosed(d)
+}
+
+// flush gives back the jobs of a key that wait for a closed destination. q.mu is held.
+func (q *Queue) flush(k *keyState, d *destination) {
+	kept := k.jobs[:0]
+	for _, j := range k.jobs {
+		if j.dest == d {
+			q.giveBack(j, j.deliveries, d.closed, d.why)
+		} else {
+			kept = append(kept, j)
+		}
+	}
+	clear(k.jobs[len(kept):])
+	k.jobs = kept
 }
 
 // maxDestinations bounds how many idle destinations keep their window.
 const maxDestinations = 10000
 
-// destination returns the destination of a decision. q.mu is held.
-func (q *Queue) destination(a *waypost.Account, k system.Key, r route.Decision) *destination {
-	name, most, relay := "", q.o.SiteSessions, false
+// destinationName names where a decision leads for mail to a site.
+func destinationName(operatorID, site string, r route.Decision) string {
 	switch r.Route {
 	case waypost.RouteRelay:
-		name, most, relay = "relay "+a.ID, q.o.RelaySessions, true
+		return "relay " + operatorID
 	case waypost.RouteUpstream:
-		name, most = "upstream", q.o.Sessions
+		return "upstream"
 	case waypost.RouteSandbox:
-		name, most = "sandbox", q.o.Sessions
+		return "sandbox"
 	default:
-		name = "site " + k.Site
+		return "site " + site
 	}
+}
+
+// destination returns the destination of a decision. q.mu is held.
+func (q *Queue) destination(operatorID, site string, r route.Decision) *destination {
+	name := destinationName(operatorID, site, r)
 	d := q.dests[name]
 	if d == nil {
 		if len(q.dests) >= maxDestinations {
 			q.sweep()
 		}
-		d = &destination{name: name, window: firstWindow, most: most, relay: relay}
+		most := q.o.SiteSessions
+		switch r.Route {
+		case waypost.RouteRelay:
+			most = q.o.RelaySessions
+		case waypost.RouteUpstream, waypost.RouteSandbox:
+			most = q.o.Sessions
+		default:
+		}
+		d = newDestination(name, most)
 		q.dests[name] = d
+	}
+	if r.Route == waypost.RouteRelay && r.Relay != nil && (!d.relay || d.server != *r.Relay) {
+		// Another server than before, or other settings: what is known is of the old one.
+		d.relay, d.operator, d.server = true, operatorID, *r.Relay
+		d.reopen()
 	}
 	return d
 }
@@ -126,143 +238,4 @@ func (q *Queue) sweep() {
 			delete(q.dests, name)
 		}
 	}
-}
-
-// claim leases rows of a key and turns them into jobs.
-func (q *Queue) claim(k *keyState) {
-	defer q.jobs.Done()
-	ctx, cancel := context.WithTimeout(q.running, claimTimeout)
-	defer cancel()
-	jobs, outcome := q.claimJobs(ctx, k)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.claims--
-	k.claiming = false
-	k.due = outcome.due
-	k.jobs = append(k.jobs, jobs...)
-	for _, j := range jobs {
-		j.dest.jobs++
-		q.held += len(j.deliveries)
-	}
-	switch {
-	case outcome.wait != nil:
-		q.await(k, outcome.wait, time.Now())
-	case outcome.parked:
-		k.parked = true
-		if !outcome.again.IsZero() && !k.timed {
-			q.remember(k, outcome.again)
-		}
-	case !outcome.again.IsZero() && !k.timed:
-		q.remember(k, outcome.again)
-	}
-	q.list(k)
-	if outcome.dest != nil {
-		q.serve(outcome.dest)
-	}
-	q.dispatch()
-	q.forget(k)
-}
-
-// claimed says what is known of a key after a claim.
-type claimed struct {
-	due    bool         // more rows are due
-	parked bool         // there is no route
-	again  time.Time    // when to look again; zero: when something changes
-	wait   *destination // no slot is free: wait there
-	dest   *destination // whose promised slots are free again
-}
-
-// recheck is when a parked key is looked at again without anybody changing anything.
-const recheck = time.Minute
-
-func (q *Queue) claimJobs(ctx context.Context, k *keyState) ([]*job, claimed) {
-	now := time.Now()
-	failed := claimed{again: now.Add(scanEvery)}
-	a, err := q.o.Accounts.Get(ctx, k.key.OperatorID)
-	if err != nil {
-		q.log.Error("cannot read operator", "operator", k.key.OperatorID, "error", err)
-		return nil, failed
-	}
-	// A suspended operator's security mail still goes: ask as if it were that.
-	mail := route.Mail{Test: strings.HasPrefix(k.key.Site, waypost.TestSite)}
-	if a.Suspended {
-		mail.Kind = waypost.KindSecurity
-	}
-	decision := route.Pick(q.o.Platform, a, mail, now)
-	if decision.Route == "" {
-		again := decision.Until
-		if again.IsZero() {
-			again = now.Add(recheck)
-		}
-		return nil, claimed{due: true, parked: true, again: again}
-	}
-	q.mu.Lock()
-	d := q.destination(a, k.key, decision)
-	free := d.free(k.key.Lane, now)
-	if free <= 0 {
-		q.mu.Unlock()
-		return nil, claimed{due: true, wait: d}
-	}
-	limit := max(free, d.room())
-	if decision.Probe { // one mail finds out for all
-		if d.active+d.claimed > 0 {
-			q.mu.Unlock()
-			return nil, claimed{due: true, wait: d}
-		}
-		free, limit = 1, 1
-	}
-	free = min(free, limit)
-	d.claimed += free
-	q.mu.Unlock()
-	rows, err := q.store.Claim(ctx, system.Claim{
-		Key: k.key, Incarnation: q.lease.incarnation, Limit: limit, Now: now,
-		RetryAt: now.Add(backoff(waypost.LaneOfRank(k.key.Lane), 1)), SecurityOnly: a.Suspended,
-		Companions: decision.Route == waypost.RouteRelay,
-	})
-	q.mu.Lock()
-	d.claimed -= free
-	q.mu.Unlock()
-	if err != nil {
-		if ctx.Err() == nil {
-			q.log.Error("cannot claim", "operator", k.key.OperatorID, "site", k.key.Site, "error", err)
-		}
-		failed.dest = d
-		return nil, failed
-	}
-	if len(rows) == 0 {
-		if a.Suspended { // what is due is not security mail
-			return nil, claimed{due: true, parked: true, again: now.Add(recheck), dest: d}
-		}
-		next, err := q.store.NextDue(ctx, k.key)
-		if err != nil {
-			failed.dest = d
-			return nil, failed
-		}
-		if !next.IsZero() && !next.After(now) { // expired ones, which Expire takes
-			next = now.Add(scanEvery)
-		}
-		return nil, claimed{again: next, dest: d}
-	}
-	return q.group(k, a, d, rows), claimed{due: true, dest: d}
-}
-
-// maxPerJob bounds how many recipients of one message go through one session of the
-// built-in gateway, where each is a transaction of its own.
-const maxPerJob = 50
-
-// group makes jobs of claimed rows: one per message, and on the built-in gateway at
-// most maxPerJob recipients each.
-func (q *Queue) group(k *keyState, a *waypost.Account, d *destination, rows []waypost.Delivery) []*job {
-	var jobs []*job
-	byMessage := map[string]*job{}
-	for _, r := range rows {
-		j := byMessage[r.MessageID]
-		if j == nil || (!d.relay && len(j.deliveries) >= maxPerJob) {
-			j = &job{key: k, dest: d, lane: k.key.Lane, account: a, messageID: r.MessageID}
-			byMessage[r.MessageID] = j
-			jobs = append(jobs, j)
-		}
-		j.deliveries = append(j.deliveries, r)
-	}
-	return jobs
 }

@@ -17,6 +17,12 @@
 //     Finish records it, fenced by lease and epoch, in a group-committed transaction;
 //  6. the destination opens or closes its window, and dispatch goes on.
 //
-// Nothing in memory is a promise: what is lost with the process is a lease, and the
-// next incarnation takes it back.
+// Every delivery in memory ends in exactly one Finish, whatever happens to its job:
+// what the Deliverer does not report is given back, untried and a little later. What
+// cannot be recorded is kept and retried, and nothing new is dialed meanwhile.
+//
+// A key that cannot go now is always somewhere that brings it back: in the timers, at
+// a destination that wakes it, or parked until something changes. The scan finds
+// again what memory does not keep, so nothing in memory is a promise: what is lost
+// with the process is a lease, and the next incarnation takes it back.
 package queue

@@ -1,56 +1,110 @@
 package queue
 
-import "github.com/waypost/waypost/internal/store/system"
+import "slices"
 
 const laneCount = 4
 
-// keyState is what is known of a key while anything is.
-type keyState struct {
-	key      system.Key
-	jobs     []*job // in memory, in order
-	due      bool   // has rows in the database that are due now
-	timed    bool   // is in the timers
-	claiming bool
-	listed   bool // is in its lane's ring or waits at a destination
-	parked   bool // has no route; waits for a change or its timer
+// lane has the keys that want their turn, in two rings: those with jobs in memory,
+// which can start at once, and those whose rows have to be claimed first. Between the
+// rings, too, who came first goes first.
+type lane struct {
+	memory ring
+	rows   ring
+	pushed uint64
 }
 
-func (k *keyState) ready() bool {
-	return len(k.jobs) > 0 || (k.due && !k.claiming && !k.parked)
+func (l *lane) push(k *keyState) {
+	l.pushed++
+	if len(k.jobs) > 0 {
+		k.listed = inMemory
+		l.memory.push(k, l.pushed)
+		return
+	}
+	k.listed = inRows
+	l.rows.push(k, l.pushed)
 }
 
-// ring is one lane's ready keys: operators in turn, and each operator's keys in turn.
+// promote moves a key that has jobs by now to where it need not wait for a claim.
+func (l *lane) promote(k *keyState) {
+	if k.listed == inRows && len(k.jobs) > 0 {
+		l.rows.remove(k)
+		l.push(k)
+	}
+}
+
+// pop takes the next key, nil if there is none. Without claim it leaves alone those
+// whose rows have to be claimed.
+func (l *lane) pop(claim bool) *keyState {
+	r := &l.memory
+	if claim && !l.rows.empty() && (r.empty() || l.rows.turn[0].since < r.turn[0].since) {
+		r = &l.rows
+	}
+	l.pushed++
+	k := r.pop(l.pushed)
+	if k != nil {
+		k.listed = nowhere
+	}
+	return k
+}
+
+// ready reports whether pop would return a key.
+func (l *lane) ready(claim bool) bool {
+	return !l.memory.empty() || (claim && !l.rows.empty())
+}
+
+// ring is a lane's keys of one sort: operators in turn, and each operator's keys in turn.
 type ring struct {
-	turn []string // operators with ready keys
+	turn []turn
 	keys map[string][]*keyState
 }
 
-func (r *ring) push(k *keyState) {
+// turn is an operator that waits, and since when: a number that only rises.
+type turn struct {
+	operator string
+	since    uint64
+}
+
+func (r *ring) push(k *keyState, since uint64) {
 	if r.keys == nil {
 		r.keys = map[string][]*keyState{}
 	}
 	op := k.key.OperatorID
 	if len(r.keys[op]) == 0 {
-		r.turn = append(r.turn, op)
+		r.turn = append(r.turn, turn{op, since})
 	}
 	r.keys[op] = append(r.keys[op], k)
 }
 
-func (r *ring) pop() *keyState {
+// pop takes a key of the operator whose turn it is, and puts the operator behind the
+// others.
+func (r *ring) pop(since uint64) *keyState {
 	if len(r.turn) == 0 {
 		return nil
 	}
-	op := r.turn[0]
+	op := r.turn[0].operator
 	r.turn = r.turn[1:]
 	keys := r.keys[op]
 	k := keys[0]
+	keys[0] = nil
 	if len(keys) == 1 {
 		delete(r.keys, op)
 	} else {
 		r.keys[op] = keys[1:]
-		r.turn = append(r.turn, op)
+		r.turn = append(r.turn, turn{op, since})
 	}
 	return k
+}
+
+func (r *ring) remove(k *keyState) {
+	op := k.key.OperatorID
+	i := slices.Index(r.keys[op], k)
+	if i < 0 {
+		return
+	}
+	if r.keys[op] = slices.Delete(r.keys[op], i, i+1); len(r.keys[op]) == 0 {
+		delete(r.keys, op)
+		r.turn = slices.DeleteFunc(r.turn, func(t turn) bool { return t.operator == op })
+	}
 }
 
 func (r *ring) empty() bool { return len(r.turn) == 0 }
@@ -68,7 +122,7 @@ func shares(sessions int) [laneCount]int {
 
 // pick returns the most urgent lane that has something ready and may start one more
 // session without touching what is reserved for others; -1 if there is none.
-func pick(rings *[laneCount]ring, active, reserved *[laneCount]int, sessions int) int {
+func pick(ready [laneCount]bool, active, reserved *[laneCount]int, sessions int) int {
 	free := sessions
 	for _, n := range active {
 		free -= n
@@ -80,8 +134,8 @@ func pick(rings *[laneCount]ring, active, reserved *[laneCount]int, sessions int
 	for lane := range reserved {
 		owed += max(0, reserved[lane]-active[lane])
 	}
-	for lane := range rings {
-		if rings[lane].empty() {
+	for lane := range ready {
+		if !ready[lane] {
 			continue
 		}
 		own := max(0, reserved[lane]-active[lane])

@@ -1,8 +1,8 @@
 package queue
 
 import (
-	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store/system"
@@ -23,6 +22,8 @@ type Store interface {
 	Beat(ctx context.Context, incarnation string) error
 	Nodes(ctx context.Context) ([]system.Node, error)
 	Recover(ctx context.Context, incarnation string, now time.Time) (int, error)
+	Leased(ctx context.Context, incarnation string) ([]waypost.Delivery, error)
+	Orphans(ctx context.Context) ([]string, error)
 	Due(ctx context.Context, after system.Key, limit int) ([]system.DueKey, error)
 	NextDue(ctx context.Context, k system.Key) (time.Time, error)
 	Claim(ctx context.Context, c system.Claim) ([]waypost.Delivery, error)
@@ -33,7 +34,8 @@ type Store interface {
 }
 
 // Deliverer tries a job. It returns when every delivery of the job is reported or
-// given up; ctx ends when the job must stop at once.
+// given up, and soon after ctx ends; it calls the job's functions one at a time, and
+// none after it returned.
 type Deliverer interface {
 	Deliver(ctx context.Context, j *waypost.Job)
 }
@@ -72,41 +74,47 @@ type Options struct {
 	OnRelayFailing func(a *waypost.Account, reason string)
 }
 
-// maxHandover bounds how many deliveries wait in memory.
-const maxHandover = 4096
-
 // Queue is the delivery queue of one node.
 type Queue struct {
 	o      Options
 	store  Store
 	log    *slog.Logger
 	lease  *lease
-	budget *semaphore.Weighted
+	budget budget
 
 	mu       sync.Mutex
 	keys     map[system.Key]*keyState
-	rings    [laneCount]ring
+	known    map[owner]int // keys in memory, by lane and operator
+	lanes    [laneCount]lane
 	dests    map[string]*destination
 	timers   timers
 	reserved [laneCount]int
 	laneBusy [laneCount]int
-	busy     int // sessions
-	held     int // deliveries in memory, started or not
-	claims   int // under way
+	busy     int            // sessions
+	held     int            // deliveries in memory, started or not
+	claims   int            // under way
+	claiming map[string]int // claims under way, by operator
 	stopping bool
-	control  map[string]string           // cancel or hold asked for, by delivery
-	unsaved  map[*system.Finish]struct{} // results that could not be written yet
-	waiting  map[*job]struct{}           // started jobs that have not begun to talk
+	control  map[string]string               // cancel or hold asked for, by delivery
+	ours     map[string]struct{}             // deliveries leased to us that are somewhere in memory
+	unsaved  map[*system.Finish]*unsavedMark // results that could not be written yet
+	waiting  map[*job]struct{}               // started jobs that have not begun to talk
 
-	wake    chan struct{}
-	rescan  atomic.Bool
-	jobs    sync.WaitGroup  // started jobs and claims
-	writes  sync.WaitGroup  // results on their way to the database
-	running context.Context //nolint:containedctx // the life of started jobs, not of a call
-	cancel  context.CancelFunc
+	wake     chan struct{}
+	rescan   atomic.Bool
+	heed     atomic.Bool     // a change could not be looked at: again on the next round
+	changes  atomic.Int64    // how often something may have changed
+	saving   sync.Mutex      // one writes unsaved results again at a time
+	jobs     sync.WaitGroup  // started jobs, claims, and what is being given back
+	writes   sync.WaitGroup  // results on their way to the database
+	running  context.Context //nolint:containedctx // the life of started jobs, not of a call
+	cancel   context.CancelFunc
+	beats    heartbeat
+	stopOnce sync.Once
+	stopErr  error
 }
 
-// New returns a queue that does nothing until Run.
+// New returns a queue that does nothing until Start.
 func New(o Options) *Queue {
 	o.Sessions = orDefault(o.Sessions, 200)
 	o.SiteSessions = orDefault(o.SiteSessions, 20)
@@ -120,14 +128,18 @@ func New(o Options) *Queue {
 	q := &Queue{
 		o: o, store: o.Store, log: o.Log,
 		lease:    newLease(waypost.NewID()),
-		budget:   semaphore.NewWeighted(o.Budget),
+		budget:   newBudget(o.Budget),
 		keys:     map[system.Key]*keyState{},
+		known:    map[owner]int{},
 		dests:    map[string]*destination{},
+		claiming: map[string]int{},
 		control:  map[string]string{},
-		unsaved:  map[*system.Finish]struct{}{},
+		ours:     map[string]struct{}{},
+		unsaved:  map[*system.Finish]*unsavedMark{},
 		waiting:  map[*job]struct{}{},
 		reserved: shares(o.Sessions),
 		wake:     make(chan struct{}, 1),
+		beats:    newHeartbeat(),
 	}
 	q.running, q.cancel = context.WithCancel(context.Background())
 	return q
@@ -143,26 +155,49 @@ func orDefault(n, def int) int {
 // Incarnation is the name this process leases under.
 func (q *Queue) Incarnation() string { return q.lease.incarnation }
 
-// Start joins the nodes and, alone, takes back what earlier incarnations held. It
-// must succeed before anything is accepted.
+// Start joins the nodes, takes back, alone, what earlier incarnations held, and keeps
+// this node's lease from then on until Stop. It must succeed before anything is
+// accepted.
 func (q *Queue) Start(ctx context.Context) error {
+	q.mu.Lock()
+	stopping := q.stopping
+	q.mu.Unlock()
+	if stopping {
+		return errStopping
+	}
 	began := time.Now()
 	if err := q.store.Join(ctx, system.Node{Incarnation: q.lease.incarnation, Name: q.o.Node, Started: began}); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
 	q.lease.raised(began)
-	if !q.o.Alone {
-		return nil
+	if q.o.Alone {
+		if err := q.takeBack(ctx); err != nil {
+			return err
+		}
 	}
+	q.beats.start(q.keepAlive)
+	return nil
+}
+
+// takeBack frees what earlier incarnations held: those that joined and did not leave,
+// and those that left something behind.
+func (q *Queue) takeBack(ctx context.Context) error {
 	nodes, err := q.store.Nodes(ctx)
 	if err != nil {
 		return err
 	}
+	earlier, err := q.store.Orphans(ctx)
+	if err != nil {
+		return err
+	}
 	for _, n := range nodes {
-		if n.Incarnation == q.lease.incarnation {
+		earlier = append(earlier, n.Incarnation)
+	}
+	for _, incarnation := range earlier {
+		if incarnation == q.lease.incarnation {
 			continue
 		}
-		count, err := q.store.Recover(ctx, n.Incarnation, time.Now())
+		count, err := q.store.Recover(ctx, incarnation, time.Now())
 		if err != nil {
 			return err
 		}
@@ -173,15 +208,19 @@ func (q *Queue) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run works until ctx ends; then nothing new is started. It returns an error only
-// when this node was taken for dead by others.
+// Run works until ctx ends; then nothing new is started, and what has not said MAIL
+// is released. It returns an error only when this node was taken for dead by others.
 func (q *Queue) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return q.keepAlive(ctx) })
+	g.Go(func() error { return q.beats.watch(ctx) })
+	g.Go(func() error { q.peerLoop(ctx); return nil })
+	g.Go(func() error { q.strayLoop(ctx); return nil })
 	g.Go(func() error { q.scanLoop(ctx); return nil })
 	g.Go(func() error { q.expireLoop(ctx); return nil })
 	g.Go(func() error { q.retryUnsaved(ctx); return nil })
-	return g.Wait()
+	err := g.Wait()
+	q.halt()
+	return err
 }
 
 // Wake makes the queue look at the database now.
@@ -197,45 +236,36 @@ func (q *Queue) signal() {
 	}
 }
 
-// Changed is called when settings, suspensions or controls may have changed: parked
-// keys get another look, and what was asked of leased deliveries is read.
-func (q *Queue) Changed(ctx context.Context) {
-	asked, err := q.store.Controls(ctx, q.lease.incarnation)
-	if err != nil {
-		if ctx.Err() == nil {
-			q.log.Error("cannot read control requests", "error", err)
-		}
-		return
-	}
+// halt starts nothing new and releases the jobs that have not begun to talk.
+func (q *Queue) halt() {
 	q.mu.Lock()
-	q.control = asked
-	for _, k := range q.keys {
-		if k.parked {
-			k.parked = false
-			q.list(k)
-		}
-	}
-	for _, d := range q.dests {
-		if d.relay && !d.closed.IsZero() { // its settings may be new; the route knows whether it still fails
-			d.closed, d.failures, d.closures = time.Time{}, 0, 0
-			q.serve(d)
-		}
-	}
-	q.dispatch()
-	q.mu.Unlock()
-	q.Wake()
-}
-
-// Stop ends the queue: nothing new is started, sessions that have not said MAIL are
-// released at once, the others may finish until ctx ends. Then every lease is handed
-// back. Run's context must have ended before or be ended by the caller.
-func (q *Queue) Stop(ctx context.Context) error {
-	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.stopping = true
 	for j := range q.waiting {
 		j.cancel()
 	}
-	q.mu.Unlock()
+	for _, d := range q.dests {
+		if d.timer != nil {
+			d.timer.Stop()
+		}
+	}
+}
+
+// Stop ends the queue: nothing new is started, sessions that have not said MAIL are
+// released at once, the others may finish until ctx ends. Results are recorded, then
+// every lease is handed back. Nobody may accept any more, and Run's context must have
+// ended before or be ended by the caller. Further calls wait for the first and return
+// its error.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.stopOnce.Do(func() { q.stopErr = q.stop(ctx) })
+	return q.stopErr
+}
+
+// lastWrites bounds what Stop does after its context ended.
+const lastWrites = 10 * time.Second
+
+func (q *Queue) stop(ctx context.Context) error {
+	q.halt()
 	done := make(chan struct{})
 	go func() { q.jobs.Wait(); close(done) }()
 	select {
@@ -247,9 +277,15 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.cancel()
 	q.giveBackAll()
 	q.writes.Wait()
-	q.saveUnsaved()
-	// What could not be written stays leased; taking our own leases back frees it.
-	back, err := q.store.Recover(context.WithoutCancel(ctx), q.lease.incarnation, time.Now())
+	q.saveUntil(ctx)
+	joined := q.beats.end()
+	if !joined {
+		return nil
+	}
+	// What could not be written is still leased; taking our own leases back frees it.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
+	defer cancel()
+	back, err := q.store.Recover(last, q.lease.incarnation, time.Now())
 	if err != nil {
 		return fmt.Errorf("hand leases back: %w", err)
 	}
@@ -259,41 +295,17 @@ func (q *Queue) Stop(ctx context.Context) error {
 	return nil
 }
 
-// timers remember when known keys fall due, the earliest first.
-type timers []timer
-
-type timer struct {
-	at time.Time
-	k  *keyState
+// Depth is what is in memory now, for metrics.
+func (q *Queue) Depth() (sessions, deliveries int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.busy, q.held
 }
 
-// maxTimers bounds them; past it the scan finds the keys in its round.
-const maxTimers = 65536
-
-func (t timers) Len() int           { return len(t) }
-func (t timers) Less(i, j int) bool { return t[i].at.Before(t[j].at) }
-func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
-
-// Push implements heap.Interface.
-func (t *timers) Push(x any) { *t = append(*t, x.(timer)) }
-
-// Pop implements heap.Interface.
-func (t *timers) Pop() any {
-	old := *t
-	last := old[len(old)-1]
-	old[len(old)-1] = timer{}
-	*t = old[:len(old)-1]
-	return last
-}
-
-// remember sets a timer for a key. q.mu is held.
-func (q *Queue) remember(k *keyState, at time.Time) {
-	if len(q.timers) >= maxTimers {
-		return
-	}
-	k.timed = true
-	heap.Push(&q.timers, timer{at, k})
-	if q.timers[0].k == k {
-		q.signal()
-	}
-}
+// Refusals of MayTalk, MayDot and Start.
+var (
+	errStale    = errors.New("this node may have lost its leases: the database has not been reached for too long")
+	errStopping = errors.New("shutting down")
+	errSettled  = errors.New("settled already")
+	errExpired  = errors.New("its time has passed")
+)

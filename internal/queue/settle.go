@@ -17,11 +17,13 @@ const causeUncertain = "uncertain"
 //	delivered   -> delivered
 //	permanent   -> bounced
 //	temporary   -> queued, at the next time of the lane's schedule
-//	route down  -> queued, when the route may be tried again; the schedule does not advance
+//	route down  -> queued, when a relay may be tried again; the schedule advances only
+//	               on routes of our own, which have no such time
 //	uncertain   -> by the operator's policy: queued on the same route, uncertain, or delivered
 //	untried     -> queued, due now, and the attempt is not counted
 //
-// A test mail is tried once: anything but delivered is final.
+// A delivery that may have arrived already stays marked so until it is final, whatever
+// its later tries bring. A test mail is tried once: anything but delivered is final.
 func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolicy, routeBack time.Time, once bool, now time.Time) *system.Finish {
 	f := &system.Finish{
 		Delivery: d, State: waypost.Queued, Attempts: d.Attempts, Step: d.Step, NextAt: now,
@@ -47,6 +49,9 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 		f.Event = waypost.EventDeferred
 		f.Step++
 		f.NextAt = now.Add(backoff(d.Lane, f.Step))
+	}
+	if pinnedTo(&d) != "" && f.State == waypost.Queued {
+		f.Cause, f.Route = d.Cause, d.Route
 	}
 	if once {
 		settleOnce(f, a)

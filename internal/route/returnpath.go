@@ -13,18 +13,18 @@ import (
 // (VERP), so that every bounce names its delivery, with a MAC, so that a forged one
 // does not.
 type ReturnPath struct {
-	Domain string // "bounce.<platform domain>"
-	Key    []byte
+	Domain string // "bounce.<platform domain>", A-labels
+	Key    []byte // secret of this installation
 }
 
+// Id and MAC together are 25 bytes: exactly 40 characters of base32, so no character
+// has bits that nobody looks at.
 const (
 	returnPathPrefix = "b-"
-	returnPathMAC    = 8 // bytes kept of the MAC
+	returnPathID     = 16
+	returnPathMAC    = 9 // bytes kept of the MAC
+	returnPathLocal  = len(returnPathPrefix) + (returnPathID+returnPathMAC)/5*8
 )
-
-func returnPathEncoding() *base32.Encoding {
-	return base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-}
 
 // Address returns the return path of a delivery, "" if its id is not a UUID.
 func (r ReturnPath) Address(deliveryID string) string {
@@ -32,30 +32,34 @@ func (r ReturnPath) Address(deliveryID string) string {
 	if !ok {
 		return ""
 	}
-	return returnPathPrefix + returnPathEncoding().EncodeToString(append(id[:], r.mac(id)...)) + "@" + r.Domain
+	raw := r.mac(append(make([]byte, 0, returnPathID+sha256.Size), id[:]...))
+	return returnPathPrefix + strings.ToLower(base32.StdEncoding.EncodeToString(raw)) + "@" + r.Domain
 }
 
 // Delivery returns the id of the delivery an address was made for, and whether it is
 // genuine. Case does not matter: some servers change it on the way back.
 func (r ReturnPath) Delivery(address string) (string, bool) {
-	local, domain, ok := strings.Cut(strings.ToLower(address), "@")
-	if !ok || domain != strings.ToLower(r.Domain) || !strings.HasPrefix(local, returnPathPrefix) {
+	local, domain, ok := strings.Cut(address, "@")
+	// Equal lengths leave no room for characters outside ASCII that fold into it.
+	if !ok || len(local) != returnPathLocal || len(domain) != len(r.Domain) || !strings.EqualFold(domain, r.Domain) ||
+		!strings.EqualFold(local[:len(returnPathPrefix)], returnPathPrefix) {
 		return "", false
 	}
-	raw, err := returnPathEncoding().DecodeString(local[len(returnPathPrefix):])
-	if err != nil || len(raw) != 16+returnPathMAC {
+	// What the decoder skips, line ends, makes the result too short.
+	raw, err := base32.StdEncoding.DecodeString(strings.ToUpper(local[len(returnPathPrefix):]))
+	if err != nil || len(raw) != returnPathID+returnPathMAC {
 		return "", false
 	}
-	var id [16]byte
-	copy(id[:], raw)
-	if !hmac.Equal(raw[16:], r.mac(id)) {
+	id := [returnPathID]byte(raw)
+	if !hmac.Equal(raw, r.mac(append(make([]byte, 0, returnPathID+sha256.Size), id[:]...))) {
 		return "", false
 	}
 	return waypost.FormatID(id), true
 }
 
-func (r ReturnPath) mac(id [16]byte) []byte {
+// mac appends the MAC of an id to it.
+func (r ReturnPath) mac(id []byte) []byte {
 	h := hmac.New(sha256.New, r.Key)
-	h.Write(id[:])
-	return h.Sum(nil)[:returnPathMAC]
+	h.Write(id)
+	return h.Sum(id)[:returnPathID+returnPathMAC]
 }

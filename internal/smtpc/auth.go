@@ -6,8 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/waypost/waypost/internal/waypost"
 	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Auth logs in (RFC 4954). It picks, of what the server offers, PLAIN, LOGIN or

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"

@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/waypost/waypost/internal/smtpc"
 	"go.uber.org/goleak"
+
+	"github.com/waypost/waypost/internal/smtpc"
 )
 
 // sinkEnv makes the test binary a sink, so that benchmarks see the client's CPU
@@ -66,7 +67,6 @@ func sinkSession(conn net.Conn) {
 			out = "250-sink\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n"
 		case bytes.HasPrefix(line, []byte("DATA")):
 			say(out + "354 go\r\n")
-			out = ""
 			if sinkBody(br) != nil {
 				return
 			}

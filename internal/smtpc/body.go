@@ -175,7 +175,6 @@ func (t *transaction) pieces() (head, tail [][]byte, err error) {
 			if lineStart && p[0] == '.' {
 				list = append(list, end[len(end)-3:len(end)-2])
 			}
-			lineStart = false
 			n := bytes.Index(p, []byte("\n."))
 			if n < 0 {
 				list = append(list, p)

@@ -12,9 +12,10 @@ import (
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/smtpc"
-	"pgregory.net/rapid"
 )
 
 // judge is go-smtp's server, which was written by somebody else.

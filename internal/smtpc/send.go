@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/waypost/waypost/internal/waypost"
 	"golang.org/x/net/idna"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Mail is one transaction.
@@ -295,7 +296,8 @@ func (t *transaction) pipelined() *Error {
 		t.settle(waypost.PhaseMail, t.res.Mail)
 	}
 	if t.res.Data.Code/100 == 3 && t.open() == 0 {
-		return t.lonelyDot()
+		t.lonelyDot()
+		return nil
 	}
 	return t.refusedData()
 }
@@ -447,20 +449,19 @@ func (t *transaction) refusedData() *Error {
 
 // lonelyDot ends the transaction of a server that wants a message although it
 // took no recipient (RFC 2920 section 3.1). Its answer changes nothing.
-func (t *transaction) lonelyDot() *Error {
+func (t *transaction) lonelyDot() {
 	s := t.s
 	s.cmd = append(s.cmd[:0], ".\r\n"...)
 	t.res.Data = waypost.Reply{} // nobody waits for the message
 	started := s.now()
-	if err := s.write(t.ctx, s.opts.Timeouts.Block, nil, s.cmd); err != nil {
-		s.drop()
-		return nil
+	var reply waypost.Reply
+	err := s.write(t.ctx, s.opts.Timeouts.Block, nil, s.cmd)
+	if err == nil {
+		reply, err = s.readReply(t.ctx, s.opts.Timeouts.Dot)
 	}
-	reply, err := s.readReply(t.ctx, s.opts.Timeouts.Dot)
 	s.trace(waypost.PhaseDot, ".", started, reply, err)
 	s.dirty = false
 	if err != nil || reply.Code == 421 {
 		s.drop()
 	}
-	return nil
 }

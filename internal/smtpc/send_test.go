@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"
@@ -144,10 +145,12 @@ func TestLocalRefusals(t *testing.T) {
 		change func(*smtpc.Mail)
 		want   []string
 	}{
-		"too big": {func(m *smtpc.Mail) {
-			m.Message = append(m.Message, make([]byte, 0), []byte(strings.Repeat("x\r\n", 400)))
+		"too big": {
+			func(m *smtpc.Mail) {
+				m.Message = append(m.Message, make([]byte, 0), []byte(strings.Repeat("x\r\n", 400)))
+			},
+			[]string{"x@mx.test: mail 552 5.3.4 message of 1232 bytes is over the server's limit of 1000 (local)"},
 		},
-			[]string{"x@mx.test: mail 552 5.3.4 message of 1232 bytes is over the server's limit of 1000 (local)"}},
 		"bare LF":        {func(m *smtpc.Mail) { m.Message = [][]byte{[]byte("a\nb\r\n")} }, []string{"x@mx.test: mail 550 5.6.11 message has a bare CR, bare LF or NUL and was not sent (local)"}},
 		"bare CR":        {func(m *smtpc.Mail) { m.Message = [][]byte{[]byte("a\rb\r\n")} }, []string{"x@mx.test: mail 550 5.6.11 message has a bare CR, bare LF or NUL and was not sent (local)"}},
 		"CR at the end":  {func(m *smtpc.Mail) { m.Message = [][]byte{[]byte("a\r\nb\r")} }, []string{"x@mx.test: mail 550 5.6.11 message has a bare CR, bare LF or NUL and was not sent (local)"}},

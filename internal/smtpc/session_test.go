@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -131,10 +132,39 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 	if err := tx.Rows(ctx, deliveryHead, "", nil, deliveryColumns, deliveries); err != nil {
 		return err
 	}
+	for _, a := range group {
+		erased, err := eraseUnsendable(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		events = append(events, erased...)
+	}
 	if err := WriteEvents(ctx, tx, events); err != nil {
 		return err
 	}
 	return tally.Write(ctx, tx, s.node)
+}
+
+// eraseUnsendable erases security mail whose recipients are all suppressed: it is final
+// in the moment it is accepted.
+func eraseUnsendable(ctx context.Context, tx *engine.Tx, a *Accepting) ([]waypost.Event, error) {
+	var events []waypost.Event
+	for i := range a.Messages {
+		m := &a.Messages[i]
+		if m.Kind != waypost.KindSecurity || slices.ContainsFunc(a.Deliveries, func(d waypost.Delivery) bool {
+			return d.MessageID == m.ID && d.State == waypost.Queued
+		}) {
+			continue
+		}
+		operator, err := EraseSecret(ctx, tx, m.ID, a.At)
+		if err != nil {
+			return nil, err
+		}
+		if operator != "" {
+			events = append(events, ErasedSecret(operator, m.ID, a.At))
+		}
+	}
+	return events, nil
 }
 
 // notNull is b where the database tells empty from none.

@@ -43,10 +43,7 @@ func (c *Changes) Write(ctx context.Context, tx *engine.Tx, node string, now tim
 			return err
 		}
 		if erased != "" {
-			c.events = append(c.events, waypost.Event{
-				OperatorID: erased, MessageID: id, Type: waypost.EventErased, Actor: "policy",
-				Detail: "security mail is erased once its last delivery is final", At: now,
-			})
+			c.events = append(c.events, ErasedSecret(erased, id, now))
 		}
 	}
 	if err := WriteEvents(ctx, tx, c.events); err != nil {

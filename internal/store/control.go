@@ -109,6 +109,8 @@ func control(d *waypost.Delivery, action ControlAction, erased bool, now time.Ti
 	switch action {
 	case Retry:
 		switch {
+		case d.Kind == waypost.KindTest:
+			return "", conflict("is a test mail, which is tried once: send another one")
 		case leased:
 			return "", conflict("is being tried now")
 		case !queued && d.State != waypost.Uncertain:

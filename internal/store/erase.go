@@ -33,6 +33,14 @@ func EraseSecret(ctx context.Context, tx *engine.Tx, messageID string, now time.
 	return operator, EraseContent(ctx, tx, messageID, body, now)
 }
 
+// ErasedSecret is the event of EraseSecret.
+func ErasedSecret(operatorID, messageID string, at time.Time) waypost.Event {
+	return waypost.Event{
+		OperatorID: operatorID, MessageID: messageID, Type: waypost.EventErased, Actor: "policy",
+		Detail: "security mail is erased once its last delivery is final", At: at,
+	}
+}
+
 // EraseContent removes subject, header and, unless another message of its batch
 // still uses it, the body of a message.
 func EraseContent(ctx context.Context, tx *engine.Tx, messageID, bodyID string, now time.Time) error {

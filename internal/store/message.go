@@ -88,7 +88,9 @@ func (s *Store) Message(ctx context.Context, operatorID, id string) (*MessageDet
 		if err != nil {
 			return err
 		}
-		own := "message_id = $2"
+		// The operator is asked of the message: asked of the delivery too, it would lead the
+		// planner to an index of all the operator's mail.
+		own := "SELECT m.id FROM message m WHERE m.operator_id = $1 AND m.id = $2"
 		if len(detail.Messages) == 0 {
 			if rows, err = r.QueryContext(ctx, `SELECT `+messageFields+`
 FROM message m WHERE m.operator_id = $1 AND m.batch_id = $2 AND m.batch_id <> '' ORDER BY m.id`, operatorID, id); err == nil {
@@ -97,13 +99,13 @@ FROM message m WHERE m.operator_id = $1 AND m.batch_id = $2 AND m.batch_id <> ''
 			if err != nil {
 				return err
 			}
-			own = "message_id IN (SELECT m.id FROM message m WHERE m.operator_id = $1 AND m.batch_id = $2 AND m.batch_id <> '')"
+			own = "SELECT m.id FROM message m WHERE m.operator_id = $1 AND m.batch_id = $2 AND m.batch_id <> ''"
 		}
 		if len(detail.Messages) == 0 {
 			return notFound("message")
 		}
 		detail.BatchID = detail.Messages[0].BatchID
-		rows, err = r.QueryContext(ctx, "SELECT "+DeliveryColumns+" FROM delivery WHERE operator_id = $1 AND "+own+" ORDER BY id", operatorID, id)
+		rows, err = r.QueryContext(ctx, "SELECT "+DeliveryColumns+" FROM delivery WHERE message_id IN ("+own+") ORDER BY id", operatorID, id)
 		if err != nil {
 			return err
 		}
@@ -127,7 +129,7 @@ func (d *MessageDetail) scan(rows *sql.Rows) error {
 // Attempts lists the attempts of all deliveries of a message in the order they began.
 // A message that is not the operator's has none.
 func (s *Store) Attempts(ctx context.Context, operatorID, messageID string) ([]waypost.Attempt, error) {
-	rows, err := s.queries().Attempts(ctx, tenantsql.AttemptsParams{OperatorID: operatorID, MessageID: messageID})
+	rows, err := s.queries().Attempts(ctx, tenantsql.AttemptsParams{OperatorID: operatorID, ID: messageID})
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}

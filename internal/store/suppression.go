@@ -39,8 +39,8 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	default:
 		w.and("address = ?", address)
 	}
-	if at := strings.IndexByte(cursor, ':'); at >= 0 {
-		w.and("(address, reason) > (?, ?)", cursor[at+1:], cursor[:at])
+	if reason, after, ok := strings.Cut(cursor, ":"); ok {
+		w.and("(address, reason) > (?, ?)", after, reason)
 	}
 	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires FROM suppression
 WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)

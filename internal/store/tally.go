@@ -37,6 +37,7 @@ func (c *Counts) Of(s waypost.State) *int64 {
 		return &c.Suppressed
 	case waypost.Uncertain:
 		return &c.Uncertain
+	case waypost.Queued:
 	}
 	return nil
 }

@@ -64,21 +64,24 @@ func (d *draft) read() error {
 	return nil
 }
 
-// identify finds the operator and reads its account.
+func forbidden(code, text string) error {
+	return &waypost.Error{Kind: waypost.Forbidden, Code: code, SMTP: "5.7.1", Message: text}
+}
+
+// identify finds the operator, whether the principal may send for it, and its account.
 func (d *draft) identify(ctx context.Context) error {
 	s, named := &d.sub, d.controls.Operator
 	if s.OperatorID == "" {
 		s.OperatorID = s.Principal.OperatorID
 	}
+	if !s.Principal.Platform && (s.OperatorID != s.Principal.OperatorID || (named != "" && named != s.OperatorID)) {
+		return &waypost.Error{
+			Kind: waypost.Forbidden, Code: "operator_not_allowed", Field: "X-Waypost-Operator", SMTP: "5.7.1",
+			Message: "only a platform credential may name another operator",
+		}
+	}
 	switch {
 	case named == "":
-	case !s.Principal.Platform:
-		if named != s.OperatorID {
-			return &waypost.Error{
-				Kind: waypost.Forbidden, Code: "operator_not_allowed", Field: "X-Waypost-Operator", SMTP: "5.7.1",
-				Message: "only a platform credential may name another operator",
-			}
-		}
 	case s.OperatorID == "" || s.OperatorID == named:
 		s.OperatorID = named
 	default:
@@ -92,6 +95,13 @@ func (d *draft) identify(ctx context.Context) error {
 			Kind: waypost.Invalid, Code: "operator_missing", Field: "X-Waypost-Operator", SMTP: "5.6.0",
 			Message: "a platform credential must name the operator: by X-Waypost-Operator, or as SMTP user name",
 		}
+	}
+	if s.Once == nil && !s.Principal.Has(waypost.ScopeSend) {
+		return forbidden("scope_missing", "the credential may not send (scope send)")
+	}
+	if s.Once != nil && s.Once.Account.ID == s.OperatorID {
+		d.account = s.Once.Account // the settings under test, signature and senders too
+		return nil
 	}
 	account, err := d.p.o.Accounts.Get(ctx, s.OperatorID)
 	if err != nil {
@@ -123,12 +133,6 @@ func (d *draft) check() error {
 
 func (d *draft) checkKind() error {
 	s := &d.sub
-	forbidden := func(code, text string) error {
-		return &waypost.Error{Kind: waypost.Forbidden, Code: code, SMTP: "5.7.1", Message: text}
-	}
-	if s.Once == nil && !s.Principal.Has(waypost.ScopeSend) {
-		return forbidden("scope_missing", "the credential may not send (scope send)")
-	}
 	if s.Kind == waypost.KindTest && s.Once == nil {
 		return &waypost.Error{
 			Kind: waypost.Invalid, Code: "kind_reserved", Field: "kind", SMTP: "5.6.0",

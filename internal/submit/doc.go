@@ -2,9 +2,11 @@
 // our own notices all come through Accept.
 //
 //  1. the header is parsed within limits, and the controls in it are read;
-//  2. the operator is found: the credential's, or the one a platform credential names;
-//  3. kind, lane, times, recipients and sizes are checked against limits and scopes;
-//  4. an idempotency key that was used gives the original answer;
+//  2. the operator is found, the credential's or the one a platform credential names,
+//     and its account is read;
+//  3. an idempotency key that was used gives the original answer, whatever has changed
+//     since;
+//  4. kind, lane, times, recipients and sizes are checked against limits and scopes;
 //  5. From is checked against the operator's senders, replaced or refused;
 //  6. the header edits of docs/headers.md are made and the signature is appended;
 //  7. suppressed recipients are set apart;

@@ -18,8 +18,7 @@ func (d *draft) edit() error {
 	if err != nil {
 		return err
 	}
-	m := &d.message
-	*m = waypost.Message{
+	m := &waypost.Message{
 		ID: waypost.NewIDAt(d.now), OperatorID: d.account.ID, BatchID: s.BatchID, Credential: s.Principal.CredentialID,
 		Source: s.Source, Kind: s.Kind, Lane: s.Lane, Test: s.Principal.Test, MailFrom: s.MailFrom, From: from,
 		Tags: s.Tags, Metadata: s.Metadata, Created: d.now, SendAt: s.SendAt, Expires: s.ExpiresAt,
@@ -31,6 +30,7 @@ func (d *draft) edit() error {
 	if replaced {
 		e.From = &from
 	}
+	d.message = m
 	if m.HeaderID, err = d.header.Accept(e); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (d *draft) messageIDDomain(from waypost.Address) string {
 // address makes one delivery per recipient, sets suppressed ones apart, and drops
 // repetitions of the same address.
 func (d *draft) address(ctx context.Context) error {
-	s, m := &d.sub, &d.message
+	s, m := &d.sub, d.message
 	suppressed, err := d.suppressed(ctx)
 	if err != nil {
 		return err
@@ -106,6 +106,7 @@ func (d *draft) address(ctx context.Context) error {
 	if s.SendAt.After(next) {
 		next = s.SendAt
 	}
+	queued := 0
 	seen := make(map[string]bool, len(s.Recipients))
 	for i, recipient := range s.Recipients {
 		local, domain, err := waypost.SplitAddress(recipient)
@@ -137,7 +138,23 @@ func (d *draft) address(ctx context.Context) error {
 				From: waypost.Queued, To: waypost.Suppressed, Count: 1, Actor: "policy", Detail: why, At: d.now,
 			})
 		}
+		if del.State == waypost.Queued {
+			queued++
+		}
 		d.deliveries = append(d.deliveries, del)
+	}
+	if queued > 0 {
+		return nil
+	}
+	if s.Once != nil {
+		return &waypost.Error{
+			Kind: waypost.Invalid, Code: "recipient_suppressed", Field: "to", SMTP: "5.7.1",
+			Message: "the recipient is on the list of addresses not to mail (" + d.deliveries[0].Reason + ")",
+		}
+	}
+	if m.Kind == waypost.KindSecurity {
+		// Its last delivery is final already, and with that its content goes.
+		m.Subject, m.Header, m.Body, m.Erased = "", nil, nil, d.now
 	}
 	return nil
 }

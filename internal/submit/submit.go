@@ -1,9 +1,9 @@
 package submit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -112,11 +112,11 @@ func (p *Pipeline) Accept(ctx context.Context, s waypost.Submission) (waypost.Re
 	if err := d.identify(ctx); err != nil {
 		return waypost.Receipt{}, err
 	}
-	if err := d.check(); err != nil {
-		return waypost.Receipt{}, err
-	}
 	if receipt, found, err := d.replay(ctx); err != nil || found {
 		return receipt, err
+	}
+	if err := d.check(); err != nil {
+		return waypost.Receipt{}, err
 	}
 	if p.o.Full != nil && p.o.Full() {
 		return waypost.Receipt{}, waypost.NewError(waypost.StorageFull, "storage_full", "no disk space for new mail; try again later")
@@ -146,7 +146,7 @@ type draft struct {
 	body     []byte
 	hash     []byte
 
-	message    waypost.Message
+	message    *waypost.Message // the queue may keep it: it must not keep the draft alive
 	deliveries []waypost.Delivery
 	events     []waypost.Event
 }
@@ -167,7 +167,7 @@ func (d *draft) replay(ctx context.Context) (waypost.Receipt, bool, error) {
 	if found == nil {
 		return waypost.Receipt{}, false, nil
 	}
-	if string(found.Hash) != string(d.hash) {
+	if !bytes.Equal(found.Hash, d.hash) {
 		return waypost.Receipt{}, false, &waypost.Error{
 			Kind: waypost.Conflict, Code: "idempotency_key_reused", SMTP: "5.6.0",
 			Message: "the idempotency key was used for a different mail",
@@ -193,10 +193,17 @@ func fingerprint(s *waypost.Submission) []byte {
 // start.
 func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 	ctx = context.WithoutCancel(ctx)
-	m := &d.message
+	m := d.message
 	handover, ok := d.p.o.Queue.Reserve(d.account, m, d.deliveries, d.sub.Once)
+	committed := false
+	defer func() {
+		if committed {
+			handover.Start()
+		} else {
+			handover.Cancel()
+		}
+	}()
 	if !ok && d.sub.Once != nil {
-		handover.Cancel()
 		return waypost.Receipt{}, waypost.NewError(waypost.Unavailable, "busy", "the queue takes no test mail now; try again")
 	}
 	receipt := waypost.Receipt{ID: m.ID, Deliveries: make([]waypost.ReceiptDelivery, 0, len(d.deliveries))}
@@ -221,12 +228,10 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 	}
 	err := d.p.o.Store.Accept(ctx, a)
 	if err == nil {
-		handover.Start()
+		committed = true
 		return receipt, nil
 	}
-	handover.Cancel()
-	var e *waypost.Error
-	if errors.As(err, &e) && e.Kind == waypost.Conflict && d.hash != nil {
+	if waypost.KindOf(err) == waypost.Conflict && d.hash != nil {
 		// Another submission with the same key was quicker: its answer is ours.
 		if receipt, found, again := d.replay(ctx); again != nil || found {
 			return receipt, again

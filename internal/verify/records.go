@@ -61,7 +61,7 @@ func SPFName(platformDomain string) string { return "spf." + platformDomain }
 func BounceDomain(platformDomain string) string { return "bounce." + platformDomain }
 
 func dkimName(number int, domain string) string {
-	return "dkim" + string(rune('0'+number)) + "." + domain
+	return "dkim" + strconv.Itoa(number) + "." + domain
 }
 
 // addressSPF is the record that names the addresses (RFC 7208 section 5.6). Without

@@ -10,7 +10,7 @@
 //  2. accepting it makes one Message and one Delivery per recipient, and answers
 //     with a Receipt;
 //  3. each try of a Delivery over a Route is an Attempt whose Outcome moves the
-//     Delivery's State (see State.Next);
+//     Delivery's State (see State.CanBecome);
 //  4. every change leaves an Event.
 //
 // All instants are unix milliseconds (Millis) at the edges of storage and

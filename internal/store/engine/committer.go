@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // ErrClosed is the answer to writes after Close.
@@ -43,6 +45,15 @@ type Queue[T any] struct {
 // transaction, and again item by item if the group fails, so it must set results
 // anew each time.
 func NewQueue[T any](e *Engine, apply func(ctx context.Context, tx *Tx, items []T) error) *Queue[T] {
+	return newQueue(e, false, apply)
+}
+
+// NewFirstQueue is NewQueue for a kind of write that goes before those made so far.
+func NewFirstQueue[T any](e *Engine, apply func(ctx context.Context, tx *Tx, items []T) error) *Queue[T] {
+	return newQueue(e, true, apply)
+}
+
+func newQueue[T any](e *Engine, first bool, apply func(ctx context.Context, tx *Tx, items []T) error) *Queue[T] {
 	c := e.committer
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +64,13 @@ func NewQueue[T any](e *Engine, apply func(ctx context.Context, tx *Tx, items []
 		}
 		return apply(ctx, tx, items)
 	})
-	return &Queue[T]{c: c, index: len(c.appliers) - 1}
+	index := len(c.appliers) - 1
+	if first {
+		c.order = append([]int{index}, c.order...)
+	} else {
+		c.order = append(c.order, index)
+	}
+	return &Queue[T]{c: c, index: index}
 }
 
 // Do writes an item and waits until it is durable or failed. A context that ends
@@ -89,7 +106,10 @@ type committer struct {
 	dialect  Dialect
 	log      *slog.Logger
 	observe  Observer
+	trace    func(query string, args []any)
 	appliers []func(context.Context, *Tx, []*entry) error
+	order    []int  // of appliers within a group
+	path     string // of the SQLite file, "" for PostgreSQL
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -98,14 +118,21 @@ type committer struct {
 
 	wake    chan struct{} // capacity 1: something waits
 	stopped chan struct{}
-	tx      *Tx // connection and statements, nil while there is none
+	tx      *Tx    // connection and statements, nil while there is none
+	process string // names this committer's marks
+	serial  int64  // of the last group
+	groups  int
 }
 
-func newCommitter(db *sql.DB, d Dialect, log *slog.Logger, o Observer) *committer {
+func newCommitter(db *sql.DB, d Dialect, o Options) *committer {
 	c := &committer{
-		db: db, dialect: d, log: log, observe: o,
+		db: db, dialect: d, log: o.Log, observe: o.Observe, trace: o.Trace,
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
+		process: waypost.NewID(),
+	}
+	if d.Name == "sqlite" {
+		c.path = o.URL
 	}
 	go c.run()
 	return c
@@ -212,20 +239,63 @@ func (c *committer) take() (group []*entry, closed bool) {
 
 func (c *committer) commit(group []*entry) {
 	began := time.Now()
-	err := c.try(group)
-	if err == nil || len(group) == 1 {
+	err := c.settle(group)
+	switch {
+	case err == nil, len(group) == 1, errors.Is(err, errAway), errors.Is(err, errUnknown):
 		for _, e := range group {
 			e.done(err)
 		}
-	} else {
+	default:
 		c.log.Debug("group failed, trying its items one by one", "error", err, "items", len(group))
-		for _, e := range group {
-			e.done(c.try([]*entry{e}))
+		for i, e := range group {
+			err := c.settle([]*entry{e})
+			e.done(err)
+			if errors.Is(err, errAway) { // it will not be there for the next one either
+				for _, e := range group[i+1:] {
+					e.done(err)
+				}
+				break
+			}
 		}
 	}
 	if c.observe != nil {
 		c.observe.Group(len(group), time.Since(began))
 	}
+	c.groups++
+	if c.groups%checkpointEvery == 0 {
+		c.checkpoint()
+	}
+}
+
+// Errors that are about the database and not about what was to be written.
+var (
+	errAway    = errors.New("the database cannot be reached")
+	errUnknown = errors.New("the connection was lost during commit and nobody can tell what became of it")
+)
+
+// settle tries a group until it is known what became of it: a commit whose answer was
+// lost is looked up, a deadlock or serialization failure is tried once more.
+func (c *committer) settle(group []*entry) error {
+	err := c.try(group)
+	if errors.Is(err, errUnknown) {
+		committed, lookErr := c.lookUp()
+		switch {
+		case lookErr != nil:
+			return fmt.Errorf("%w: %w", err, lookErr)
+		case committed:
+			return nil
+		}
+		err = c.try(group)
+	}
+	if err != nil && c.dialect.isConflict(err) {
+		err = c.try(group)
+	}
+	if err != nil && c.dialect.isFull(err) {
+		return &waypost.Error{
+			Kind: waypost.StorageFull, Code: "storage_full", Message: "no disk space for new mail; try again later", Err: err,
+		}
+	}
+	return err
 }
 
 // try applies and commits entries in one transaction.
@@ -241,13 +311,18 @@ func (c *committer) try(group []*entry) (err error) {
 			err = fmt.Errorf("panic while writing: %v", p)
 			c.log.Error("panic while writing", "error", err, "stack", string(debug.Stack()))
 		}
+		if c.tx != nil {
+			c.tx.closeRows()
+		}
 		if err != nil {
-			cancel() // closes rows an applier left open: the connection waits for them
 			c.failed(err)
 			c.rollback()
 		}
 	}()
-	for i, apply := range c.appliers {
+	if err := c.mark(ctx); err != nil {
+		return err
+	}
+	for _, i := range c.order {
 		var own []*entry
 		for _, e := range group {
 			if e.queue == i {
@@ -257,14 +332,53 @@ func (c *committer) try(group []*entry) (err error) {
 		if len(own) == 0 {
 			continue
 		}
-		if err := apply(ctx, c.tx, own); err != nil {
+		if err := c.appliers[i](ctx, c.tx, own); err != nil {
 			return err
 		}
 	}
-	if _, err := c.tx.ExecContext(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", err)
+	// On SQLite the context of the group must not end during COMMIT: the driver would
+	// answer its error for a commit that succeeds. On PostgreSQL it may, and the answer
+	// is then looked up.
+	if c.dialect.Name == "sqlite" {
+		ctx = context.Background()
 	}
-	return nil
+	return c.dialect.commit(ctx, c.tx.conn)
+}
+
+// mark numbers the group in its own transaction, on engines where the answer to COMMIT
+// can be lost on the way.
+func (c *committer) mark(ctx context.Context) error {
+	if !c.dialect.marks {
+		return nil
+	}
+	c.serial++
+	_, err := c.tx.ExecContext(ctx, markText, c.process, c.serial, time.Now().UnixMilli())
+	return err
+}
+
+const markText = `INSERT INTO commit_mark (process, serial, at) VALUES ($1, $2, $3)
+ON CONFLICT (process) DO UPDATE SET serial = excluded.serial, at = excluded.at`
+
+// lookUp finds out whether the last group was committed. Should its old connection
+// still be at work on the server, the row lock waits for it.
+func (c *committer) lookUp() (committed bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	for {
+		c.drop()
+		if err = c.connect(ctx); err == nil {
+			var serial int64
+			err = c.tx.conn.QueryRowContext(ctx, "SELECT serial FROM commit_mark WHERE process = $1 FOR UPDATE", c.process).Scan(&serial)
+			if err == nil {
+				return serial == c.serial, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // begin begins a transaction. An idle connection may have gone unnoticed, so a failure
@@ -281,7 +395,7 @@ func (c *committer) begin(ctx context.Context) error {
 		}
 		c.drop()
 		if fresh {
-			return fmt.Errorf("begin: %w", err)
+			return fmt.Errorf("%w: begin: %w", errAway, err)
 		}
 	}
 }
@@ -292,9 +406,9 @@ func (c *committer) connect(ctx context.Context) error {
 	}
 	conn, err := c.db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to database: %w", err)
+		return fmt.Errorf("%w: %w", errAway, err)
 	}
-	c.tx = &Tx{conn: conn, stmts: map[string]*sql.Stmt{}, Dialect: c.dialect}
+	c.tx = &Tx{conn: conn, stmts: map[string]*sql.Stmt{}, Dialect: c.dialect, trace: c.trace}
 	return nil
 }
 

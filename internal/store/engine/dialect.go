@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,8 +27,14 @@ type Dialect struct {
 	// anonymous says that long VALUES lists are written with "?": SQLite looks numbered
 	// parameters up by name, one by one, which took a third of the time of the hot path.
 	anonymous bool
-	isUnique  func(error) bool
-	isGone    func(driverConn any) bool // the connection is of no more use
+	// marks says that each group is numbered in a row of its own: the answer to COMMIT
+	// can be lost with the connection, and then the row tells.
+	marks      bool
+	commit     func(ctx context.Context, conn *sql.Conn) error
+	isConflict func(error) bool // a deadlock or serialization failure: the same again may succeed
+	isFull     func(error) bool // the disk is full
+	isUnique   func(error) bool
+	isGone     func(driverConn any) bool // the connection is of no more use
 }
 
 func sqliteDialect() Dialect {
@@ -37,6 +46,17 @@ func sqliteDialect() Dialect {
 		// writes could otherwise fail with SQLITE_BUSY whatever the timeout.
 		begin:     "BEGIN IMMEDIATE",
 		anonymous: true,
+		commit: func(ctx context.Context, conn *sql.Conn) error {
+			if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
+				return fmt.Errorf("commit: %w", err)
+			}
+			return nil
+		},
+		isConflict: func(error) bool { return false },
+		isFull: func(err error) bool {
+			var e *sqlite.Error
+			return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+		},
 		isUnique: func(err error) bool {
 			var e *sqlite.Error
 			return errors.As(err, &e) &&
@@ -54,16 +74,44 @@ func postgresDialect() Dialect {
 		goose:      database.DialectPostgres,
 		migrations: migrations.PostgreSQL(),
 		begin:      "BEGIN",
-		isUnique: func(err error) bool {
-			var e *pgconn.PgError
-			return errors.As(err, &e) && e.Code == "23505"
-		},
+		marks:      true,
+		commit:     commitPostgres,
+		isConflict: func(err error) bool { return isPostgres(err, "40001") || isPostgres(err, "40P01") },
+		isFull:     func(err error) bool { return isPostgres(err, "53100") },
+		isUnique:   func(err error) bool { return isPostgres(err, "23505") },
 		// The driver closes a connection whose state it no longer knows.
 		isGone: func(driverConn any) bool {
 			c, ok := driverConn.(*stdlib.Conn)
 			return ok && c.Conn().IsClosed()
 		},
 	}
+}
+
+func isPostgres(err error, code string) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == code
+}
+
+// commitPostgres commits and believes only the word COMMIT: the server answers the
+// COMMIT of a failed transaction with ROLLBACK and no error. An answer that does not
+// come is errUnknown.
+func commitPostgres(ctx context.Context, conn *sql.Conn) error {
+	var tag pgconn.CommandTag
+	err := conn.Raw(func(dc any) error {
+		var err error
+		tag, err = dc.(*stdlib.Conn).Conn().Exec(ctx, "COMMIT")
+		return err
+	})
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Severity != "FATAL" && e.Severity != "PANIC" {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnknown, err)
+	}
+	if tag.String() != "COMMIT" {
+		return fmt.Errorf("commit: the server answered %s", tag)
+	}
+	return nil
 }
 
 // IsUnique reports whether err says that a unique key exists already.

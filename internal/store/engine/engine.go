@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type Options struct {
 	Readers int    // connections of the read pool; 0 means 8
 	Log     *slog.Logger
 	Observe Observer // may be nil
+	// Trace, if not nil, sees every statement before it runs.
+	Trace func(query string, args []any)
 }
 
 // Engine is an open database with its committer running.
@@ -34,6 +37,7 @@ type Engine struct {
 	Dialect Dialect
 
 	url    string
+	trace  func(query string, args []any)
 	writer *sql.DB
 	reader *sql.DB
 	*committer
@@ -53,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{url: o.URL}
+	e := &Engine{url: o.URL, trace: o.Trace}
 	var err error
 	if IsPostgres(o.URL) {
 		err = e.openPostgres(o)
@@ -66,9 +70,14 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.migrate(ctx); err != nil {
 		return nil, errors.Join(err, e.writer.Close(), e.reader.Close())
 	}
-	e.committer = newCommitter(e.writer, e.Dialect, o.Log, o.Observe)
+	e.committer = newCommitter(e.writer, e.Dialect, o)
 	return e, nil
 }
+
+// busyTimeout is how long a writer waits for another process, in milliseconds.
+const busyTimeout = 10000
+
+var busyPragma = "PRAGMA busy_timeout = " + strconv.Itoa(busyTimeout) //nolint:gochecknoglobals // a constant text
 
 // sqliteDSN builds the data source of a file. The pragmas stand in it because they
 // are per connection: WAL with synchronous=FULL is what makes a commit durable
@@ -76,19 +85,22 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 func sqliteDSN(path string, readOnly bool) string {
 	q := url.Values{}
 	for _, p := range []string{
-		"busy_timeout(10000)",
+		"busy_timeout(" + strconv.Itoa(busyTimeout) + ")",
 		"page_size(8192)",
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"wal_autocheckpoint(4000)",
 		"journal_size_limit(67108864)",
-		"cache_size(-32768)",
+		"secure_delete(1)", // what is erased is overwritten, not just forgotten
 		"temp_store(MEMORY)",
 	} {
 		q.Add("_pragma", p)
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
+		q.Add("_pragma", "cache_size(-4096)")
+	} else {
+		q.Add("_pragma", "cache_size(-32768)")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
@@ -98,12 +110,13 @@ func (e *Engine) openSQLite(o Options) error {
 	if err := os.MkdirAll(filepath.Dir(o.URL), 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	// Made here so that it is private from the first byte.
-	f, err := os.OpenFile(o.URL, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
+	// Made here so that it is private from the first byte. Only made: opening and closing
+	// an existing one would drop the locks that this process may have on it.
+	f, err := os.OpenFile(o.URL, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		err = f.Close()
 	}
-	if err := f.Close(); err != nil {
+	if err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("open database: %w", err)
 	}
 	if e.writer, err = sql.Open("sqlite", sqliteDSN(o.URL, false)); err != nil {
@@ -144,9 +157,16 @@ func (e *Engine) openPostgres(o Options) error {
 	return nil
 }
 
-// migrate applies what is missing. Two processes that start at once are kept apart
-// by the engine: SQLite by its write lock, PostgreSQL by an advisory lock.
+// migrate applies what is missing. Processes that start at once are kept apart: on
+// SQLite by a lock file, on PostgreSQL by an advisory lock.
 func (e *Engine) migrate(ctx context.Context) error {
+	if e.Dialect.Name == "sqlite" {
+		unlock, err := lockFile(ctx, e.url+".migrate")
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		defer unlock()
+	}
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler))}
 	if e.Dialect.Name == "postgres" {
 		locker, err := postgresLocker()

@@ -16,13 +16,14 @@ type Reader struct {
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
+	trace func(query string, args []any)
 }
 
 // errReadOnly is the answer to a write through a Reader.
 var errReadOnly = errors.New("a reader cannot write")
 
 // Reader is the pool for queries outside of transactions.
-func (e *Engine) Reader() Reader { return Reader{e.reader} }
+func (e *Engine) Reader() Reader { return Reader{e.reader, e.trace} }
 
 // Snapshot calls read with a Reader whose queries all see one moment.
 func (e *Engine) Snapshot(ctx context.Context, read func(Reader) error) error {
@@ -30,8 +31,8 @@ func (e *Engine) Snapshot(ctx context.Context, read func(Reader) error) error {
 	if err != nil {
 		return fmt.Errorf("begin snapshot: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return read(Reader{tx})
+	defer tx.Rollback() // nothing was written
+	return read(Reader{tx, e.trace})
 }
 
 // ExecContext makes a Reader usable by generated queries; it always fails.
@@ -46,11 +47,17 @@ func (r Reader) PrepareContext(ctx context.Context, query string) (*sql.Stmt, er
 
 // QueryContext runs a statement that returns rows; the caller closes them.
 func (r Reader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if r.trace != nil {
+		r.trace(query, args)
+	}
 	return r.from.QueryContext(ctx, query, storable(args)...)
 }
 
 // QueryRowContext runs a statement that returns at most one row.
 func (r Reader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if r.trace != nil {
+		r.trace(query, args)
+	}
 	return r.from.QueryRowContext(ctx, query, storable(args)...)
 }
 

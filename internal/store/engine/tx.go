@@ -15,6 +15,8 @@ type Tx struct {
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
 	serial int
+	open   []*sql.Rows // handed out in this transaction
+	trace  func(query string, args []any)
 	// Dialect of the database.
 	Dialect Dialect
 }
@@ -39,6 +41,9 @@ func (tx *Tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 
 // ExecContext runs a statement that returns no rows.
 func (tx *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if tx.trace != nil {
+		tx.trace(query, args)
+	}
 	s, err := tx.stmt(ctx, query)
 	if err != nil {
 		return nil, err
@@ -49,15 +54,36 @@ func (tx *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.R
 // QueryContext runs a statement that returns rows; the caller closes them before
 // the next statement.
 func (tx *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if tx.trace != nil {
+		tx.trace(query, args)
+	}
 	s, err := tx.stmt(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, storable(args)...)
+	rows, err := s.QueryContext(ctx, storable(args)...)
+	if err == nil {
+		tx.open = append(tx.open, rows)
+	}
+	return rows, err
+}
+
+// closeRows closes what an applier left open when it failed or panicked. It has to be
+// done here and not by the end of the context: the driver would then reset a statement
+// in one goroutine while another frees it.
+func (tx *Tx) closeRows() {
+	for _, rows := range tx.open {
+		_ = rows.Close()
+	}
+	clear(tx.open)
+	tx.open = tx.open[:0]
 }
 
 // QueryRowContext runs a statement that returns at most one row.
 func (tx *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if tx.trace != nil {
+		tx.trace(query, args)
+	}
 	s, err := tx.stmt(ctx, query)
 	if err != nil {
 		// database/sql has no way to make a Row out of an error; running the text

@@ -21,6 +21,14 @@ CREATE TABLE node (
   started     BIGINT NOT NULL
 );
 
+-- The last group each process committed, on engines where the answer to a COMMIT can be
+-- lost with the connection (see docs/adr/0005).
+CREATE TABLE commit_mark (
+  process TEXT   NOT NULL PRIMARY KEY,
+  serial  BIGINT NOT NULL,
+  at      BIGINT NOT NULL
+);
+
 CREATE TABLE operator (
   id               TEXT    /*C*/ NOT NULL PRIMARY KEY,
   parent_id        TEXT    NOT NULL, -- '' directly under the platform
@@ -143,7 +151,7 @@ CREATE TABLE message (
   header        BYTEA   NOT NULL  -- after the edits at accept; empty once erased
 );
 CREATE INDEX message_operator ON message (operator_id, id);
-CREATE INDEX message_batch ON message (batch_id) WHERE batch_id <> '';
+CREATE INDEX message_batch ON message (batch_id, operator_id, id) WHERE batch_id <> '';
 CREATE INDEX message_erase ON message (erase_at) WHERE erased = 0;
 
 -- Bodies, with the signature in: once per batch where they are equal.

@@ -1,5 +1,5 @@
 // Package storetest opens databases for tests, on both engines, and holds the suite
-// that every behaviour of store and store/system has to pass on each of them.
+// that store and store/system have to pass on each of them.
 //
 // A package that uses it has in its tests:
 //

@@ -47,19 +47,11 @@ func claim(t testing.TB, db *storetest.DB, c system.Claim) []waypost.Delivery {
 	return claimed
 }
 
-// acceptLeased accepts a mail and claims its deliveries.
+// acceptLeased accepts a mail whose deliveries are leased at once, and returns them.
 func acceptLeased(t testing.TB, db *storetest.DB, m storetest.Mail) []waypost.Delivery {
 	t.Helper()
-	a := accept(t, db, m)
-	seen := map[system.Key]bool{}
-	var claimed []waypost.Delivery
-	for _, d := range a.Deliveries {
-		if k := keyOf(d); !seen[k] {
-			seen[k] = true
-			claimed = append(claimed, claim(t, db, system.Claim{Key: k, Limit: 1000})...)
-		}
-	}
-	return claimed
+	m.Lease = "me"
+	return accept(t, db, m).Deliveries
 }
 
 // result is the Finish of an attempt that ended in a state.

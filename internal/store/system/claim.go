@@ -58,11 +58,11 @@ WHERE id IN (SELECT id FROM c) RETURNING `+store.DeliveryColumns,
 		for id := range messages {
 			rows, err := tx.QueryContext(ctx, `WITH c AS MATERIALIZED (
   SELECT id FROM delivery WHERE state = 'queued' AND lease = '' AND NOT held
-    AND message_id = $1 AND operator_id = $2 AND next_at <= $3 AND expires > $3
-  LIMIT $4`+tx.Dialect.SkipLocked+`)
-UPDATE delivery SET lease = $5, epoch = epoch + 1, attempts = attempts + 1, next_at = $6, updated = $3
+    AND message_id = $1 AND next_at <= $2 AND expires > $2
+  LIMIT $3`+tx.Dialect.SkipLocked+`)
+UPDATE delivery SET lease = $4, epoch = epoch + 1, attempts = attempts + 1, next_at = $5, updated = $2
 WHERE id IN (SELECT id FROM c) RETURNING `+store.DeliveryColumns,
-				id, c.OperatorID, waypost.Millis(c.Now), maxCompanions, c.Incarnation, waypost.Millis(c.RetryAt))
+				id, waypost.Millis(c.Now), maxCompanions, c.Incarnation, waypost.Millis(c.RetryAt))
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ type System struct {
 // the first write.
 func New(s *store.Store) *System {
 	y := &System{Store: s, engine: s.Engine()}
-	y.finishes = engine.NewQueue(y.engine, y.applyFinishes)
+	y.finishes = engine.NewFirstQueue(y.engine, y.applyFinishes)
 	return y
 }
 

@@ -2,7 +2,7 @@ package system
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -29,18 +29,19 @@ RETURNING id, operator_id, message_id, kind, reason`, waypost.Millis(now), expir
 			return err
 		}
 		var w store.Changes
-		for rows.Next() {
-			d := waypost.Delivery{State: waypost.Expired}
+		err = engine.Each(rows, func(rows *sql.Rows) error {
+			var d waypost.Delivery
 			if err := rows.Scan(&d.ID, &d.OperatorID, &d.MessageID, &d.Kind, &d.Reason); err != nil {
-				return errors.Join(err, rows.Close())
+				return err
 			}
 			n++
 			w.Event(waypost.Event{
 				OperatorID: d.OperatorID, MessageID: d.MessageID, DeliveryID: d.ID, Count: 1,
 				Type: waypost.EventExpired, Actor: "policy", Detail: d.Reason, At: now,
 			}, d.Kind, waypost.Queued, waypost.Expired)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		return w.Write(ctx, tx, y.Node(), now)

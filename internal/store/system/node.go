@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -52,18 +53,19 @@ func (y *System) Nodes(ctx context.Context) ([]Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
-	defer rows.Close()
 	var nodes []Node
-	for rows.Next() {
+	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var n Node
 		var started int64
-		if err := rows.Scan(&n.Incarnation, &n.Name, &n.Beat, &started); err != nil {
-			return nil, fmt.Errorf("list nodes: %w", err)
-		}
+		err := rows.Scan(&n.Incarnation, &n.Name, &n.Beat, &started)
 		n.Started = waypost.FromMillis(started)
 		nodes = append(nodes, n)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
 	}
-	return nodes, rows.Err()
+	return nodes, nil
 }
 
 // Change reads the number that is raised by every change processes must notice.
@@ -117,10 +119,10 @@ RETURNING id, operator_id, message_id, kind, state, held, attempts`,
 	}
 	var w store.Changes
 	n := 0
-	for rows.Next() {
+	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var d waypost.Delivery
 		if err := rows.Scan(&d.ID, &d.OperatorID, &d.MessageID, &d.Kind, &d.State, &d.Held, &d.Attempts); err != nil {
-			return 0, errors.Join(err, rows.Close())
+			return err
 		}
 		n++
 		e := waypost.Event{
@@ -133,8 +135,9 @@ RETURNING id, operator_id, message_id, kind, state, held, attempts`,
 			e.Type, e.Detail = waypost.EventHeld, "asked for while an attempt was under way"
 			w.Event(e, d.Kind, waypost.Queued, waypost.Queued)
 		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil
+	})
+	if err != nil {
 		return 0, err
 	}
 	if n < recoverBatch {

@@ -10,18 +10,20 @@ import (
 )
 
 const attempts = `-- name: Attempts :many
-SELECT a.delivery_id, a.number, a.operator_id, a.route, a.host, a.address, a.tls, a.phase, a.outcome, a.cause, a.code, a.enhanced, a.reply, a.started, a.took FROM delivery d JOIN attempt a ON a.delivery_id = d.id
-WHERE d.operator_id = $1 AND d.message_id = $2
+SELECT a.delivery_id, a.number, a.operator_id, a.route, a.host, a.address, a.tls, a.phase, a.outcome, a.cause, a.code, a.enhanced, a.reply, a.started, a.took FROM message m JOIN delivery d ON d.message_id = m.id JOIN attempt a ON a.delivery_id = d.id
+WHERE m.operator_id = $1 AND m.id = $2
 ORDER BY a.started, a.delivery_id, a.number
 `
 
 type AttemptsParams struct {
 	OperatorID string
-	MessageID  string
+	ID         string
 }
 
+// The operator is asked of the message: asked of the delivery, it would lead the planner
+// to an index of all the operator's mail.
 func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]Attempt, error) {
-	rows, err := q.db.QueryContext(ctx, attempts, arg.OperatorID, arg.MessageID)
+	rows, err := q.db.QueryContext(ctx, attempts, arg.OperatorID, arg.ID)
 	if err != nil {
 		return nil, err
 	}

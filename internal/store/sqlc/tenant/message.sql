@@ -9,9 +9,11 @@ WHERE m.operator_id = $1 AND m.id = $2;
 -- name: Events :many
 SELECT * FROM event WHERE operator_id = $1 AND message_id = $2 ORDER BY id;
 
+-- The operator is asked of the message: asked of the delivery, it would lead the planner
+-- to an index of all the operator's mail.
 -- name: Attempts :many
-SELECT a.* FROM delivery d JOIN attempt a ON a.delivery_id = d.id
-WHERE d.operator_id = $1 AND d.message_id = $2
+SELECT a.* FROM message m JOIN delivery d ON d.message_id = m.id JOIN attempt a ON a.delivery_id = d.id
+WHERE m.operator_id = $1 AND m.id = $2
 ORDER BY a.started, a.delivery_id, a.number;
 
 -- name: Counter :one

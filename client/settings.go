@@ -1,0 +1,171 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Settings are an operator's e-mail settings. What is saved is Gateway, From, ReplyTo
+// and Signature; the rest is shown only.
+type Settings struct {
+	Gateway   *Gateway  `json:"gateway"`        // nil: none
+	From      string    `json:"from,omitempty"` // "Name <address>"; "" keeps the default sender
+	ReplyTo   string    `json:"reply_to,omitempty"`
+	Signature Signature `json:"signature"`
+
+	SMTP        *Gateway     `json:"smtp,omitempty"` // the own server, in use or not
+	Allowed     []string     `json:"allowed,omitempty"`
+	FromInUse   *FromInUse   `json:"from_in_use,omitempty"`
+	RelayHealth *RelayHealth `json:"relay_health,omitempty"` // set while the own server is failing
+	Warnings    []string     `json:"warnings,omitempty"`
+}
+
+// Gateway is how mail leaves: "builtin", or "smtp" with the operator's own server. Type
+// smtp alone means the server that is saved.
+type Gateway struct {
+	Type     string `json:"type"`
+	Host     string `json:"host,omitempty"`
+	Port     int    `json:"port,omitempty"`     // 0: 25, 587 or 465, by security
+	Security string `json:"security,omitempty"` // none, starttls, tls
+	TrustAll bool   `json:"trust_all,omitempty"`
+	Auth     *Login `json:"auth,omitempty"` // nil: no login
+}
+
+// Login is a login at the own server. A password is never shown; an empty one means the
+// saved one.
+type Login struct {
+	Username    string `json:"username"`
+	Password    string `json:"password,omitempty"`
+	PasswordSet bool   `json:"password_set,omitempty"`
+}
+
+// Signature is appended to every mail.
+type Signature struct {
+	Text string `json:"text"`
+	HTML string `json:"html"`
+}
+
+// FromInUse is the From that mail leaves with, and why it is not the default sender.
+type FromInUse struct {
+	Address string `json:"address"`
+	Name    string `json:"name"`
+	Reason  string `json:"reason"`
+}
+
+// RelayHealth tells of an own server that is failing.
+type RelayHealth struct {
+	FailingSince time.Time `json:"failing_since"`
+	Reason       string    `json:"reason"`
+	NextProbe    time.Time `json:"next_probe"`
+}
+
+// Settings reads the e-mail settings.
+func (c *Client) Settings(ctx context.Context) (Settings, error) {
+	var out Settings
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/settings/email", repeat: true}, &out)
+	return out, err
+}
+
+// SaveSettings saves the e-mail settings, all or nothing, and returns what is saved.
+func (c *Client) SaveSettings(ctx context.Context, s Settings) (Settings, error) {
+	var out Settings
+	_, err := c.do(ctx, call{method: http.MethodPut, path: "/v1/settings/email", body: s, repeat: true}, &out)
+	return out, err
+}
+
+// TestResult is what is known of a test mail.
+type TestResult struct {
+	ID     string  `json:"id"`
+	Done   bool    `json:"done"`
+	Status string  `json:"status"`
+	Reply  string  `json:"reply"`
+	Cause  string  `json:"cause"`
+	Advice string  `json:"advice"`
+	Stages []Stage `json:"stages"`
+}
+
+// Stage is one step of a test mail.
+type Stage struct {
+	Phase     string    `json:"phase"`
+	StartedAt time.Time `json:"started_at"`
+	TookMS    int64     `json:"took_ms"`
+	OK        bool      `json:"ok"`
+	Detail    string    `json:"detail"`
+	Reply     string    `json:"reply"`
+}
+
+// TestSettings sends a test mail over settings that need not be saved; nil tests the
+// saved ones. It returns when the mail is done, or after a minute.
+func (c *Client) TestSettings(ctx context.Context, to string, s *Settings) (TestResult, error) {
+	var out TestResult
+	body := struct {
+		To       string    `json:"to"`
+		Settings *Settings `json:"settings,omitempty"`
+	}{to, s}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/settings/email/test", body: body}, &out)
+	return out, err
+}
+
+// Test shows a test mail.
+func (c *Client) Test(ctx context.Context, id string) (TestResult, error) {
+	var out TestResult
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/settings/email/test/" + url.PathEscape(id), repeat: true}, &out)
+	return out, err
+}
+
+// Sender is a From address of the operator.
+type Sender struct {
+	ID        string    `json:"id"`
+	Address   string    `json:"address"`
+	Name      string    `json:"name"`
+	State     string    `json:"state"` // requested, assigned, rejected
+	Default   bool      `json:"default"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// Senders lists the senders.
+func (c *Client) Senders(ctx context.Context) ([]Sender, error) {
+	var out Page[Sender]
+	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/senders", repeat: true}, &out)
+	return out.Items, err
+}
+
+// Suppression is an address that the operator must not mail.
+type Suppression struct {
+	Address   string    `json:"address"`
+	Reason    string    `json:"reason"`
+	Detail    string    `json:"detail"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"` // zero: never
+}
+
+// Suppressions goes through the suppressions by address. Both conditions may be empty.
+func (c *Client) Suppressions(ctx context.Context, address, reason string) iter.Seq2[Suppression, error] {
+	q := url.Values{}
+	set(q, "address", address)
+	set(q, "reason", reason)
+	return list[Suppression](ctx, c, "/v1/suppressions", q)
+}
+
+// Suppress adds an address, for ever if expires is zero.
+func (c *Client) Suppress(ctx context.Context, address, detail string, expires time.Time) (Suppression, error) {
+	var out Suppression
+	body := struct {
+		Address   string    `json:"address"`
+		Detail    string    `json:"detail,omitempty"`
+		ExpiresAt time.Time `json:"expires_at,omitzero"`
+	}{address, detail, expires}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions", body: body, repeat: true}, &out)
+	return out, err
+}
+
+// Unsuppress removes the entries of an address; reason "" means all.
+func (c *Client) Unsuppress(ctx context.Context, address, reason string) error {
+	q := url.Values{"address": {address}}
+	set(q, "reason", reason)
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions", query: q}, nil)
+	return err
+}

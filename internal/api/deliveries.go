@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+)
+
+func (s *server) registerDeliveries() {
+	for _, o := range []struct {
+		action               store.ControlAction
+		summary, description string
+	}{
+		{store.Retry, "Try again now", "A queued delivery is tried now instead of later. An uncertain one is tried again: its recipient may get the mail twice."},
+		{store.Cancel, "Cancel", "A queued or uncertain delivery is not tried any more."},
+		{store.Hold, "Hold", "A queued delivery waits until it is released."},
+		{store.Release, "Release", "A held delivery is tried now."},
+	} {
+		register(s, operation{
+			ID: string(o.action) + "-delivery", Method: http.MethodPost, Path: "/v1/deliveries/{id}/" + string(o.action),
+			Tag: "Deliveries", Status: http.StatusOK, Summary: o.summary, Description: o.description,
+		}, func(ctx context.Context, c *caller, in *ByID) (*answer[controlled], error) {
+			return s.control(ctx, c, in.ID, o.action)
+		})
+	}
+}
+
+// controlled is a delivery after a control action.
+type controlled struct {
+	Delivery
+	Pending bool `json:"pending" doc:"It is being tried right now: what was asked for takes effect before the next step, or not at all if the mail is gone by then. Look again."`
+}
+
+func (s *server) control(ctx context.Context, c *caller, id string, action store.ControlAction) (*answer[controlled], error) {
+	got, err := s.Store.Control(ctx, c.operator(), id, action, c.principal.Actor(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.Queue.Wake()
+	return &answer[controlled]{controlled{Delivery: s.showDelivery(c, &got.Delivery), Pending: got.Pending}}, nil
+}

@@ -1,0 +1,154 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/waypost/waypost/internal/account"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+func (s *server) registerOperators() {
+	register(s, operation{
+		ID: "list-operators", Method: http.MethodGet, Path: "/v1/operators", Tag: "Operators", Status: http.StatusOK,
+		Summary: "List operators", Description: "In the order in which they were created.",
+	}, s.listOperators)
+	register(s, operation{
+		ID: "create-operator", Method: http.MethodPost, Path: "/v1/operators", Tag: "Operators", Status: http.StatusCreated,
+		Summary: "Create an operator", Description: "It starts with the gateway that its product starts with, if any.",
+	}, s.createOperator)
+	register(s, operation{
+		ID: "get-operator", Method: http.MethodGet, Path: "/v1/operators/{id}", Tag: "Operators", Status: http.StatusOK,
+		Summary: "Show an operator", Description: "Its e-mail settings are at /v1/settings/email.",
+	}, s.getOperator)
+	register(s, operation{
+		ID: "change-operator", Method: http.MethodPatch, Path: "/v1/operators/{id}", Tag: "Operators", Status: http.StatusOK,
+		Summary: "Change an operator", Description: "What is left out stays. Mail of a suspended operator is refused, and what is queued waits; mail of kind security still goes.",
+	}, s.changeOperator)
+}
+
+// operator is a tenant.
+type operator struct {
+	ID        string                  `json:"id"`
+	ParentID  string                  `json:"parent_id,omitempty"`
+	Name      string                  `json:"name"`
+	Product   waypost.Product         `json:"product"`
+	Contact   string                  `json:"contact" doc:"Where notices go; empty for nowhere."`
+	Suspended bool                    `json:"suspended"`
+	Gateway   waypost.GatewayType     `json:"gateway" doc:"The gateway in use; empty if none is bound."`
+	Uncertain waypost.UncertainPolicy `json:"uncertain_policy"`
+	CreatedAt string                  `json:"created_at" format:"date-time"`
+}
+
+func showOperator(o waypost.Operator) operator {
+	return operator{
+		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: o.Product, Contact: o.Contact, Suspended: o.Suspended,
+		Gateway: o.Gateway, Uncertain: o.Uncertain, CreatedAt: stamp(o.Created),
+	}
+}
+
+func (s *server) listOperators(ctx context.Context, _ *caller, in *struct{ Paging }) (*answer[Page[operator]], error) {
+	found, err := s.Accounts.Operators(ctx, in.Cursor, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	next := ""
+	if len(found) > in.Limit {
+		found = found[:in.Limit]
+		next = found[in.Limit-1].ID
+	}
+	return &answer[Page[operator]]{Page[operator]{Items: items(found, showOperator), Next: next}}, nil
+}
+
+// newOperator is an operator to create.
+type newOperator struct {
+	Name     string          `json:"name" maxLength:"200"`
+	Product  waypost.Product `json:"product" enum:"servermate,cloud,on_premise"`
+	Contact  string          `json:"contact,omitempty" maxLength:"254"`
+	ParentID string          `json:"parent_id,omitempty" maxLength:"100" doc:"The operator that it belongs to, if any."`
+}
+
+func (s *server) createOperator(ctx context.Context, _ *caller, in *answer[newOperator]) (*answer[operator], error) {
+	n := in.Body
+	if !storable(n.ParentID) {
+		return nil, waypost.FieldError("parent_id", "not an operator")
+	}
+	created, err := s.Accounts.CreateOperator(ctx, account.NewOperator{Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID})
+	if err != nil {
+		return nil, err
+	}
+	return &answer[operator]{showOperator(created)}, nil
+}
+
+func (s *server) getOperator(ctx context.Context, _ *caller, in *ByID) (*answer[operator], error) {
+	found, err := s.Store.Operator(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[operator]{showOperator(found)}, nil
+}
+
+// operatorChange changes an operator.
+type operatorChange struct {
+	Name      *string                  `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	Contact   *string                  `json:"contact,omitempty" maxLength:"254" doc:"Empty for none."`
+	Suspended *bool                    `json:"suspended,omitempty"`
+	Uncertain *waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"What to do if a server took a mail and then did not say so: try again, wait for a person, or believe it."`
+}
+
+type changeOperatorInput struct {
+	ByID
+	Body operatorChange
+}
+
+func (s *server) changeOperator(ctx context.Context, _ *caller, in *changeOperatorInput) (*answer[operator], error) {
+	if err := in.Body.check(); err != nil {
+		return nil, err
+	}
+	if n := in.Body; n.Name != nil || n.Contact != nil || n.Uncertain != nil {
+		err := s.Store.SaveOperator(ctx, in.ID, func(o *waypost.Operator) error {
+			if n.Name != nil {
+				o.Name = *n.Name
+			}
+			if n.Contact != nil {
+				o.Contact = *n.Contact
+			}
+			if n.Uncertain != nil {
+				o.Uncertain = *n.Uncertain
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.Suspended != nil {
+		set := s.Accounts.Resume
+		if *in.Body.Suspended {
+			set = s.Accounts.Suspend
+		}
+		if _, err := set(ctx, in.ID); err != nil {
+			return nil, err
+		}
+	}
+	return s.getOperator(ctx, nil, &in.ByID)
+}
+
+// check tidies the texts and refuses what account refuses at creation.
+func (n *operatorChange) check() error {
+	if n.Name != nil {
+		*n.Name = strings.TrimSpace(*n.Name)
+		if *n.Name == "" || !utf8.ValidString(*n.Name) || strings.ContainsFunc(*n.Name, unicode.IsControl) {
+			return waypost.FieldError("name", "a name is missing, or has control characters")
+		}
+	}
+	if n.Contact != nil && *n.Contact != "" {
+		if _, _, err := waypost.SplitAddress(*n.Contact); err != nil {
+			return waypost.FieldError("contact", err.Error())
+		}
+	}
+	return nil
+}

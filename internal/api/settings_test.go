@@ -1,0 +1,221 @@
+package api_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/waypost/waypost/client"
+	"github.com/waypost/waypost/internal/api"
+	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+func own() client.Settings {
+	return client.Settings{
+		Gateway: &client.Gateway{
+			Type: "smtp", Host: "mail.acme.example", Security: "starttls", Auth: &client.Login{Username: "acme", Password: "hunter2-secret"},
+		},
+		From: "Acme <alerts@acme.example>", ReplyTo: "desk@acme.example", Signature: client.Signature{Text: "-- Acme"},
+	}
+}
+
+func TestSettingsAreSavedShownAndSentBack(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	start, err := c.Settings(t.Context())
+	if err != nil || start.Gateway == nil || start.Gateway.Type != "builtin" {
+		t.Fatalf("Settings = %+v, %v, want the built-in gateway", start, err)
+	}
+	saved, err := c.SaveSettings(t.Context(), own())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &client.Gateway{Type: "smtp", Host: "mail.acme.example", Port: 587, Security: "starttls", Auth: &client.Login{Username: "acme", PasswordSet: true}}
+	if diff := cmp.Diff(want, saved.Gateway); diff != "" {
+		t.Error(diff)
+	}
+	again, err := c.SaveSettings(t.Context(), saved) // the answer, read-only fields and all
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(saved, again); diff != "" {
+		t.Error(diff)
+	}
+	senders, err := c.Senders(t.Context())
+	if err != nil || len(senders) != 1 || senders[0].Address != "alerts@acme.example" || senders[0].State != "requested" || !senders[0].Default {
+		t.Errorf("Senders = %+v, %v", senders, err)
+	}
+	saved.Gateway = nil
+	if saved, err = c.SaveSettings(t.Context(), saved); err != nil || saved.Gateway != nil || saved.SMTP == nil {
+		t.Errorf("with none bound: %+v, %v, want the own server kept", saved, err)
+	}
+}
+
+func TestSettingsThatCannotBeAreRefusedWithTheirFields(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	if _, err := c.SaveSettings(t.Context(), own()); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name     string
+		change   func(*client.Settings)
+		location string
+	}{
+		{"password for another host", func(s *client.Settings) { s.Gateway.Host, s.Gateway.Auth.Password = "evil.example", "" }, "gateway.auth.password"},
+		{"password over less security", func(s *client.Settings) {
+			s.Gateway.Security, s.Gateway.Port, s.Gateway.Auth.Password = "none", 587, ""
+		}, "gateway.auth.password"},
+		{"port", func(s *client.Settings) { s.Gateway.Port = 22 }, "gateway.port"},
+		{"security", func(s *client.Settings) { s.Gateway.Security = "ssl" }, "gateway.security"},
+		{"type", func(s *client.Settings) { s.Gateway.Type = "carrier pigeon" }, "gateway.type"},
+		{"from", func(s *client.Settings) { s.From = "nobody" }, "from"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := own()
+			test.change(&s)
+			_, err := c.SaveSettings(t.Context(), s)
+			wantRefusal(t, err, 422, "invalid", "body."+test.location)
+			_, err = c.TestSettings(t.Context(), "me@example.com", &s)
+			wantRefusal(t, err, 422, "invalid", "body.settings."+test.location)
+		})
+	}
+	o, err := w.root.CreateOperator(t.Context(), client.NewOperator{Name: "Cloudy", Product: "cloud"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.key(t, o.ID, auth.CreateRequest{}).SaveSettings(t.Context(), client.Settings{Gateway: &client.Gateway{Type: "builtin"}})
+	wantRefusal(t, err, 403, "gateway_not_allowed", "body.gateway.type")
+}
+
+func TestATestMailShowsEveryStage(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	var relay *waypost.Relay
+	w.peer.set(func(j *waypost.Job) {
+		relay = j.Relay
+		reports(waypost.OutcomePermanent, waypost.Reply{Code: 535, Enhanced: "5.7.8", Text: "bad credentials"}, "auth")(j)
+	})
+	s := own()
+	got, err := c.TestSettings(t.Context(), "me@example.com", &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Done || got.Status != "bounced" || got.Reply != "535 5.7.8 bad credentials" || got.Cause != "auth" || !strings.Contains(got.Advice, "refused the login") {
+		t.Errorf("TestSettings = %+v", got)
+	}
+	if len(got.Stages) != 1 || got.Stages[0].Phase != "connect" || !got.Stages[0].OK || got.Stages[0].TookMS != 3 {
+		t.Errorf("stages = %+v", got.Stages)
+	}
+	if relay == nil || relay.Host != "mail.acme.example" || relay.Password != "hunter2-secret" {
+		t.Errorf("the test went over %v", relay)
+	}
+	if now, err := c.Settings(t.Context()); err != nil || now.Gateway.Type != "builtin" {
+		t.Errorf("the test saved its settings: %+v, %v", now, err)
+	}
+	again, err := c.Test(t.Context(), got.ID)
+	if diff := cmp.Diff(got, again); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	c.until(t, got.ID, "bounced")
+	afterRestart := client.New(serve(t, api.New(w.options)), c.Key) // another process on the same database
+	stored, err := afterRestart.Test(t.Context(), got.ID)
+	if err != nil || !stored.Done || stored.Status != "bounced" || stored.Reply != got.Reply || len(stored.Stages) != 1 {
+		t.Errorf("after a restart: %+v, %v", stored, err)
+	}
+	_, err = afterRestart.Test(t.Context(), waypost.NewID())
+	wantRefusal(t, err, 404, "not_found", "")
+	_, err = c.Test(t.Context(), c.send(t, mail()).ID)
+	wantRefusal(t, err, 404, "not_found", "")
+}
+
+func TestATestMailThatTakesLongIsFollowed(t *testing.T) {
+	w := newWorld(t, func(o *api.Options) { o.TestWait = time.Millisecond })
+	c := w.tenant(t, "Acme")
+	goOn := make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release)
+	w.peer.set(func(j *waypost.Job) {
+		j.Step(waypost.Step{Phase: waypost.PhaseDNS, Started: time.Now(), OK: true})
+		<-goOn
+		reports(waypost.OutcomeDelivered, waypost.Reply{Code: 250}, "")(j)
+	})
+	got, err := c.TestSettings(t.Context(), "me@example.com", nil)
+	if err != nil || got.Done || got.Status != "queued" || got.ID == "" {
+		t.Fatalf("TestSettings = %+v, %v, want it under way", got, err)
+	}
+	if got, err = c.Test(t.Context(), got.ID); err != nil || got.Done {
+		t.Errorf("Test = %+v, %v, want it under way", got, err)
+	}
+	release()
+	c.until(t, got.ID, "delivered")
+	if got, err = c.Test(t.Context(), got.ID); err != nil || !got.Done || got.Status != "delivered" || len(got.Stages) != 2 {
+		t.Errorf("Test = %+v, %v, want it done in two stages", got, err)
+	}
+}
+
+func TestATestMailToASuppressedAddressIsRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	if _, err := c.Suppress(t.Context(), "Me@Example.com", "asked us to stop", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.TestSettings(t.Context(), "me@example.com", nil)
+	wantRefusal(t, err, 422, "recipient_suppressed", "body.to")
+}
+
+func TestTestMailsAreLimited(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.tenant(t, "Acme"), w.tenant(t, "Other")
+	for range 10 {
+		if _, err := c.TestSettings(t.Context(), "me@example.com", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.TestSettings(t.Context(), "me@example.com", nil)
+	wantRefusal(t, err, 429, "rate_limited", "")
+	if refused(t, err).RetryAfter == 0 {
+		t.Error("there is no Retry-After")
+	}
+	if _, err := other.TestSettings(t.Context(), "me@example.com", nil); err != nil {
+		t.Errorf("another operator is limited too: %v", err)
+	}
+}
+
+func TestATestMailNeedsALiveKeyAndAGateway(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	_, err := w.key(t, c.id, auth.CreateRequest{Test: true}).TestSettings(t.Context(), "me@example.com", nil)
+	wantRefusal(t, err, 403, "test_key", "")
+	_, err = c.TestSettings(t.Context(), "me@example.com", &client.Settings{})
+	wantRefusal(t, err, 409, "no_gateway", "")
+	_, err = c.TestSettings(t.Context(), "me", nil)
+	wantRefusal(t, err, 422, "invalid", "body.to")
+}
+
+func TestSuppressions(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	added, err := c.Suppress(t.Context(), "Driver@Example.com", "asked us to stop", expires)
+	if err != nil || added.Address != "driver@example.com" || added.Reason != "manual" || !added.ExpiresAt.Equal(expires) {
+		t.Fatalf("Suppress = %+v, %v", added, err)
+	}
+	if list := collect(t, c.Suppressions(t.Context(), "@example.com", "manual")); len(list) != 1 || list[0].Detail != "asked us to stop" {
+		t.Errorf("Suppressions = %+v", list)
+	}
+	got := c.until(t, c.send(t, mail()).ID, "suppressed")
+	contains(t, got.Deliveries[0].Reason, "manual")
+	if err := c.Unsuppress(t.Context(), "driver@example.com", ""); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, c.Unsuppress(t.Context(), "driver@example.com", ""), 404, "not_found", "")
+	wantRefusal(t, c.Unsuppress(t.Context(), "driver", ""), 422, "invalid", "query.address")
+	_, err = c.Suppress(t.Context(), "driver@example.com", "", time.Now().Add(-time.Hour))
+	wantRefusal(t, err, 422, "invalid", "body.expires_at")
+	c.until(t, c.send(t, mail()).ID, "delivered")
+}

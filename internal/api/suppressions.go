@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/waypost/waypost/internal/account"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+func (s *server) registerSuppressions() {
+	register(s, operation{
+		ID: "list-suppressions", Method: http.MethodGet, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusOK,
+		Summary: "List suppressions", Description: "By address.",
+	}, s.listSuppressions)
+	register(s, operation{
+		ID: "add-suppression", Method: http.MethodPost, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusCreated,
+		Summary: "Suppress an address", Description: "With reason manual. An entry that is there is renewed.",
+	}, s.addSuppression)
+	register(s, operation{
+		ID: "remove-suppression", Method: http.MethodDelete, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusNoContent,
+		Summary: "Mail an address again", Description: "Removes the entries of an address.",
+	}, s.removeSuppression)
+}
+
+// suppression is an address that must not be mailed.
+type suppression struct {
+	Address   string                    `json:"address"`
+	Reason    waypost.SuppressionReason `json:"reason"`
+	Detail    string                    `json:"detail"`
+	CreatedAt string                    `json:"created_at" format:"date-time"`
+	ExpiresAt string                    `json:"expires_at,omitempty" format:"date-time" doc:"Left out: never."`
+}
+
+func showSuppression(n waypost.Suppression) suppression {
+	return suppression{Address: n.Address, Reason: n.Reason, Detail: n.Detail, CreatedAt: stamp(n.Created), ExpiresAt: stamp(n.Expires)}
+}
+
+type listSuppressionsInput struct {
+	Address string                    `query:"address" maxLength:"254" doc:"An address; a beginning of one, with * at its end; or a domain, as @example.com."`
+	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe"`
+	Paging
+}
+
+func (s *server) listSuppressions(ctx context.Context, c *caller, in *listSuppressionsInput) (*answer[Page[suppression]], error) {
+	found, next, err := s.Accounts.Suppressions(ctx, c.operator(), store.SuppressionFilter{Address: in.Address, Reason: in.Reason}, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[Page[suppression]]{Page[suppression]{Items: items(found, showSuppression), Next: next}}, nil
+}
+
+// newSuppression is a suppression to add.
+type newSuppression struct {
+	Address   string     `json:"address" maxLength:"254"`
+	Detail    string     `json:"detail,omitempty" maxLength:"200" doc:"Why, for people."`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Left out: never."`
+}
+
+func (s *server) addSuppression(ctx context.Context, c *caller, in *answer[newSuppression]) (*answer[suppression], error) {
+	n := account.NewSuppression{Address: in.Body.Address, Detail: in.Body.Detail}
+	if in.Body.ExpiresAt != nil {
+		n.Expires = in.Body.ExpiresAt.UTC()
+	}
+	added, err := s.Accounts.AddSuppression(ctx, c.operator(), n)
+	if err != nil {
+		return nil, renamed(err, "expires", "expires_at")
+	}
+	return &answer[suppression]{showSuppression(added)}, nil
+}
+
+type removeSuppressionInput struct {
+	Address string                    `query:"address" required:"true" maxLength:"254"`
+	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe" doc:"Left out: all entries of the address."`
+}
+
+func (s *server) removeSuppression(ctx context.Context, c *caller, in *removeSuppressionInput) (*struct{}, error) {
+	return nil, s.Accounts.RemoveSuppression(ctx, c.operator(), in.Address, in.Reason)
+}
+
+// renamed writes a field of an error as the request calls it.
+func renamed(err error, from, to string) error {
+	if list, ok := errors.AsType[account.Problems](err); ok {
+		for _, e := range list {
+			if e.Field == from {
+				e.Field = to
+			}
+		}
+	}
+	return err
+}

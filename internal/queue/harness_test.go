@@ -1,0 +1,583 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/waypost/waypost/internal/queue"
+	"github.com/waypost/waypost/internal/route"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
+	"github.com/waypost/waypost/internal/store/system"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// world is a queue over a real store, in a bubble of fake time.
+type world struct {
+	t        *testing.T
+	db       *storetest.DB
+	store    *faults
+	accounts *accounts
+	deliver  *deliverer
+	q        *queue.Queue
+	ran      chan error // what Run returned
+	end      context.CancelFunc
+}
+
+// inWorld runs a test in a bubble, with a queue that is started but does not run. At
+// the end the queue is stopped, and nothing may be left over.
+func inWorld(t *testing.T, test func(t *testing.T, w *world), change ...func(o *queue.Options)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, db: storetest.OpenSQLite(t), accounts: newAccounts()}
+		w.deliver = newDeliverer()
+		w.q, w.store = w.queue(w.deliver, change...)
+		if err := w.q.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer w.done()
+		test(t, w)
+	})
+}
+
+// done stops the queue, also when the test has failed, and looks for what is left.
+func (w *world) done() {
+	w.t.Helper()
+	w.stop()
+	if s := w.q.Idle(); s != "" {
+		w.t.Errorf("after the end: %s", s)
+	}
+	if n := w.leased(); n != 0 {
+		w.t.Errorf("%d deliveries are still leased", n)
+	}
+	w.deliver.mu.Lock()
+	defer w.deliver.mu.Unlock()
+	if len(w.deliver.doubled) > 0 {
+		w.t.Errorf("tried while being tried: %v", w.deliver.doubled)
+	}
+	w.audit()
+}
+
+// queue makes a queue on the world's database.
+func (w *world) queue(d queue.Deliverer, change ...func(o *queue.Options)) (*queue.Queue, *faults) {
+	f := &faults{Store: w.db.System}
+	o := queue.Options{
+		Store: f, Deliverer: d, Accounts: w.accounts, Alone: true, Node: "node-a",
+		Platform: route.Platform{Domain: "platform.test"}, Log: slog.New(slog.NewTextHandler(logTo(), nil)),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	return queue.New(o), f
+}
+
+func logTo() io.Writer {
+	if testing.Verbose() {
+		return os.Stderr
+	}
+	return io.Discard
+}
+
+// run lets the queue run until the end of the test.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.end, w.ran = cancel, make(chan error, 1)
+	go func() { w.ran <- w.q.Run(ctx) }()
+}
+
+// halt ends Run and returns what it returned.
+func (w *world) halt() error {
+	if w.end == nil {
+		return nil
+	}
+	w.end()
+	w.end = nil
+	return <-w.ran
+}
+
+func (w *world) stop() {
+	w.t.Helper()
+	if err := w.halt(); err != nil {
+		w.t.Errorf("Run: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := w.q.Stop(ctx); err != nil {
+		w.t.Errorf("Stop: %v", err)
+	}
+}
+
+// settled waits until nothing happens any more, but for the poll. The committer lets
+// results gather for a moment.
+func (w *world) settled() {
+	w.t.Helper()
+	for range 3 {
+		<-time.After(10 * time.Millisecond)
+		synctest.Wait()
+	}
+	if s := w.q.Check(); s != "" {
+		w.t.Fatal(s)
+	}
+}
+
+// pass lets time go on.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	w.settled()
+}
+
+// within waits until something is so, at most for a time.
+func (w *world) within(d time.Duration, what string, so func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(d); ; w.pass(50 * time.Millisecond) {
+		w.settled()
+		if so() {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not within %v: %s", d, what)
+		}
+	}
+}
+
+// accept accepts a mail as submit does: handed over if the queue takes it.
+func (w *world) accept(m storetest.Mail) (*store.Accepting, bool) {
+	w.t.Helper()
+	return w.acceptOnce(m, nil)
+}
+
+func (w *world) acceptOnce(m storetest.Mail, once *waypost.Once) (*store.Accepting, bool) {
+	w.t.Helper()
+	a, handover, ok := w.reserve(m, once)
+	if err := w.db.Store.Accept(context.Background(), a); err != nil {
+		handover.Cancel()
+		w.t.Fatal(err)
+	}
+	handover.Start()
+	return a, ok
+}
+
+// reserve asks for a handover of a mail that is then to be accepted.
+func (w *world) reserve(m storetest.Mail, once *waypost.Once) (*store.Accepting, waypost.Handover, bool) {
+	w.t.Helper()
+	a := m.Accepting()
+	account, err := w.accounts.Get(context.Background(), a.OperatorID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	message := a.Messages[0]
+	message.Body = a.Bodies[0].Data
+	if m.In > 0 {
+		message.SendAt = a.At.Add(m.In)
+	}
+	handover, ok := w.q.Reserve(account, &message, a.Deliveries, once)
+	if ok {
+		for i := range a.Deliveries {
+			d := &a.Deliveries[i]
+			d.Lease, d.Epoch, d.Attempts, d.NextAt = handover.Lease, 1, 1, handover.RetryAt
+		}
+	}
+	return a, handover, ok
+}
+
+// row accepts a mail as an ordinary row, as another node would: nobody tells the queue.
+func (w *world) row(m storetest.Mail) *store.Accepting {
+	w.t.Helper()
+	a := m.Accepting()
+	if err := w.db.Store.Accept(context.Background(), a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// rows inserts n deliveries of one operator to one site in bulk.
+func (w *world) rows(n int, operator, site string) {
+	w.t.Helper()
+	const batch = 500
+	for ; n > 0; n -= batch {
+		m := storetest.Mail{OperatorID: operator}
+		for i := range min(n, batch) {
+			m.To = append(m.To, fmt.Sprintf("user%d@%s", i, site))
+		}
+		w.row(m)
+	}
+}
+
+func (w *world) delivery(id string) waypost.Delivery {
+	w.t.Helper()
+	var d waypost.Delivery
+	var next int64
+	err := w.db.Engine.Reader().QueryRowContext(context.Background(), `SELECT id, state, held, attempts, step, next_at, lease, route, reason, cause, control
+FROM delivery WHERE id = $1`, id).Scan(&d.ID, &d.State, &d.Held, &d.Attempts, &d.Step, &next, &d.Lease, &d.Route, &d.Reason, &d.Cause, &d.Control)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d.NextAt = waypost.FromMillis(next)
+	return d
+}
+
+// only is the state of the one delivery of a mail.
+func (w *world) only(a *store.Accepting) waypost.Delivery {
+	w.t.Helper()
+	return w.delivery(a.Deliveries[0].ID)
+}
+
+func (w *world) count(state waypost.State) int64 {
+	w.t.Helper()
+	return w.db.Int(w.t, "SELECT COUNT(*) FROM delivery WHERE state = $1", string(state))
+}
+
+func (w *world) leased() int64 {
+	w.t.Helper()
+	return w.db.Int(w.t, "SELECT COUNT(*) FROM delivery WHERE lease <> ''")
+}
+
+func (w *world) control(a *store.Accepting, action store.ControlAction) store.ControlResult {
+	w.t.Helper()
+	d := a.Deliveries[0]
+	r, err := w.db.Store.Control(context.Background(), d.OperatorID, d.ID, action, "cli", time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.q.Changed(context.Background())
+	return r
+}
+
+// account changes an operator and tells the queue, as a changed number does.
+func (w *world) account(id string, change func(a *waypost.Account)) {
+	w.accounts.change(id, change)
+	w.q.Changed(context.Background())
+}
+
+func (w *world) audit() {
+	w.t.Helper()
+	findings, err := w.db.System.Audit(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range findings {
+		w.t.Error(f)
+	}
+}
+
+// accounts is a fake account directory: every operator exists and is on the built-in
+// gateway unless it was changed.
+type accounts struct {
+	mu        sync.Mutex
+	known     map[string]waypost.Account
+	err       error
+	probe     time.Duration // until a failing relay is tried again
+	failed    int
+	recovered int
+}
+
+func newAccounts() *accounts {
+	return &accounts{known: map[string]waypost.Account{}, probe: 30 * time.Second}
+}
+
+func (f *accounts) get(id string) waypost.Account {
+	a, ok := f.known[id]
+	if !ok {
+		a = waypost.Account{Operator: waypost.Operator{ID: id, Name: id, Gateway: waypost.GatewayBuiltin}}
+	}
+	return a
+}
+
+// Get implements queue.Accounts.
+func (f *accounts) Get(ctx context.Context, id string) (*waypost.Account, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.get(id)
+	return &a, errors.Join(f.err, ctx.Err())
+}
+
+func (f *accounts) change(id string, change func(a *waypost.Account)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.get(id)
+	change(&a)
+	f.known[id] = a
+}
+
+// RelayFailed implements queue.Accounts.
+func (f *accounts) RelayFailed(_ context.Context, id, reason string, now time.Time) (time.Time, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a := f.get(id)
+	first := !a.RelayHealth.Failing()
+	if now.Before(a.RelayHealth.NextProbe) {
+		return a.RelayHealth.NextProbe, false, nil
+	}
+	f.failed++
+	if first {
+		a.RelayHealth.FailingSince = now
+	}
+	a.RelayHealth.Reason, a.RelayHealth.NextProbe = reason, now.Add(f.probe)
+	f.known[id] = a
+	return a.RelayHealth.NextProbe, first, nil
+}
+
+// RelayRecovered implements queue.Accounts.
+func (f *accounts) RelayRecovered(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recovered++
+	a := f.get(id)
+	a.RelayHealth = waypost.RelayHealth{}
+	f.known[id] = a
+	return nil
+}
+
+// onRelay puts an operator on its own SMTP server.
+func onRelay(host string) func(a *waypost.Account) {
+	return func(a *waypost.Account) {
+		a.Gateway, a.Relay = waypost.GatewaySMTP, &waypost.Relay{Host: host, Port: 587, Password: "secret"}
+		a.RelayHealth = waypost.RelayHealth{}
+	}
+}
+
+// deliverer does what the test says with each delivery, and counts.
+type deliverer struct {
+	mu      sync.Mutex
+	script  func(ctx context.Context, j *waypost.Job, i int) *waypost.Attempt // nil: nothing to report
+	before  func(ctx context.Context, j *waypost.Job)                         // before the first MAIL
+	jobs    int
+	now     int
+	most    int            // jobs at once
+	at      map[string]int // jobs at once, by site or relay
+	mostAt  map[string]int
+	content int64          // bytes at once
+	mostOf  int64          // most bytes at once
+	sent    map[string]int // accepted by the remote, by delivery
+	twice   []string       // delivered a second time
+	under   map[string]bool
+	doubled []string // tried while it was being tried
+	order   []string // operators in the order in which their mail went
+}
+
+func newDeliverer() *deliverer {
+	return &deliverer{at: map[string]int{}, mostAt: map[string]int{}, sent: map[string]int{}, under: map[string]bool{}}
+}
+
+func (d *deliverer) do(script func(ctx context.Context, j *waypost.Job, i int) *waypost.Attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.script = script
+}
+
+func where(j *waypost.Job) string {
+	if j.Route == waypost.RouteRelay {
+		return "relay " + j.Account.ID
+	}
+	return j.Site
+}
+
+// Deliver implements queue.Deliverer.
+func (d *deliverer) Deliver(ctx context.Context, j *waypost.Job) {
+	size := int64(len(j.Message.Header) + len(j.Message.Body))
+	d.mu.Lock()
+	script, before := d.script, d.before
+	d.jobs++
+	d.now++
+	d.most = max(d.most, d.now)
+	d.at[where(j)]++
+	d.mostAt[where(j)] = max(d.mostAt[where(j)], d.at[where(j)])
+	d.content += size
+	d.mostOf = max(d.mostOf, d.content)
+	for i := range j.Deliveries {
+		id := j.Deliveries[i].ID
+		if d.under[id] {
+			d.doubled = append(d.doubled, id)
+		}
+		d.under[id] = true
+	}
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.now--
+		d.at[where(j)]--
+		d.content -= size
+		for i := range j.Deliveries {
+			delete(d.under, j.Deliveries[i].ID)
+		}
+	}()
+	if before != nil {
+		before(ctx, j)
+	}
+	for i := range j.Deliveries {
+		if j.MayTalk(&j.Deliveries[i]) != nil {
+			continue
+		}
+		a := delivered(j)
+		if script != nil {
+			a = script(ctx, j, i)
+		}
+		if a == nil {
+			continue
+		}
+		if a.Outcome == waypost.OutcomeDelivered {
+			if j.MayDot() != nil {
+				continue
+			}
+			d.mu.Lock()
+			id := j.Deliveries[i].ID
+			if d.sent[id]++; d.sent[id] > 1 {
+				d.twice = append(d.twice, id)
+			}
+			d.order = append(d.order, j.Account.ID)
+			d.mu.Unlock()
+		}
+		j.Report(i, *a)
+	}
+}
+
+func (d *deliverer) total() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.sent)
+}
+
+func (d *deliverer) started() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.jobs
+}
+
+func (d *deliverer) underWay() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
+}
+
+func (d *deliverer) wentFor(operator string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.order, operator)
+}
+
+// hang keeps a session open until ctx ends or release is closed.
+func hang(ctx context.Context, release <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-release:
+	}
+}
+
+func delivered(j *waypost.Job) *waypost.Attempt {
+	return attempt(j, waypost.OutcomeDelivered, waypost.PhaseDot, 250, "Ok")
+}
+
+func attempt(j *waypost.Job, o waypost.Outcome, p waypost.Phase, code int, text string) *waypost.Attempt {
+	return &waypost.Attempt{Route: j.Route, Host: "mx." + j.Site, Phase: p, Outcome: o, Reply: waypost.Reply{Code: code, Text: text}}
+}
+
+// always answers every delivery in the same way.
+func always(o waypost.Outcome, p waypost.Phase, code int, text string) func(context.Context, *waypost.Job, int) *waypost.Attempt {
+	return func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt { return attempt(j, o, p, code, text) }
+}
+
+// faults is a store that fails where a test says so.
+type faults struct {
+	queue.Store
+	mu     sync.Mutex
+	fail   map[string]error
+	calls  map[string]int
+	claims int // at once
+	most   int
+	rows   int // most rows of one claim
+	lost   int // claims that commit, and whose answer is lost
+}
+
+var errFault = errors.New("injected fault")
+
+// set makes calls of a name fail with err, or work again.
+func (f *faults) set(name string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail == nil {
+		f.fail = map[string]error{}
+	}
+	f.fail[name] = err
+}
+
+func (f *faults) of(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
+	}
+	f.calls[name]++
+	return f.fail[name]
+}
+
+func (f *faults) called(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[name]
+}
+
+func (f *faults) Beat(ctx context.Context, incarnation string) error {
+	if err := f.of("Beat"); err != nil {
+		return err
+	}
+	return f.Store.Beat(ctx, incarnation)
+}
+
+func (f *faults) Claim(ctx context.Context, c system.Claim) ([]waypost.Delivery, error) {
+	if err := f.of("Claim"); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	f.claims++
+	f.most = max(f.most, f.claims)
+	f.mu.Unlock()
+	rows, err := f.Store.Claim(ctx, c)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.claims--
+	f.rows = max(f.rows, len(rows))
+	if f.lost > 0 && len(rows) > 0 {
+		f.lost--
+		return nil, errFault
+	}
+	return rows, err
+}
+
+func (f *faults) Mail(ctx context.Context, id string) (*waypost.Message, error) {
+	if err := f.of("Mail"); err != nil {
+		return nil, err
+	}
+	return f.Store.Mail(ctx, id)
+}
+
+func (f *faults) Controls(ctx context.Context, incarnation string) (map[string]string, error) {
+	if err := f.of("Controls"); err != nil {
+		return nil, err
+	}
+	return f.Store.Controls(ctx, incarnation)
+}
+
+func (f *faults) Recover(ctx context.Context, incarnation string, now time.Time) (int, error) {
+	if err := f.of("Recover"); err != nil {
+		return 0, err
+	}
+	return f.Store.Recover(ctx, incarnation, now)
+}
+
+func (f *faults) Finish(r *system.Finish, done func(error)) {
+	if err := f.of("Finish"); err != nil {
+		done(err)
+		return
+	}
+	f.Store.Finish(r, done)
+}

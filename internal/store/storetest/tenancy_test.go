@@ -1,0 +1,208 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
+	"github.com/waypost/waypost/internal/store/system"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// everything reads all rows of all tables as text.
+func everything(t *testing.T, db *storetest.DB) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, table := range tables(t, db) {
+		if table == "commit_mark" { // counts transactions, whatever they do
+			continue
+		}
+		if table == "instance" { // the change number may rise
+			continue
+		}
+		all[table] = rawRows(t, db, "SELECT * FROM "+table+" ORDER BY 1, 2, 3")
+	}
+	return all
+}
+
+// TestNoTenantReachesAnother calls every method of Store as one operator with the ids
+// of another.
+func TestNoTenantReachesAnother(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, s := t.Context(), db.Store
+		victim := newOperator(t, db, waypost.ProductServermate).ID
+		thief := newOperator(t, db, waypost.ProductServermate).ID
+		if err := s.SaveEmailSettings(ctx, victim, store.EmailSettings{
+			Gateway: waypost.GatewaySMTP, Relay: &store.StoredRelay{Relay: waypost.Relay{Host: "h", Port: 25}, Sealed: []byte("s")},
+			DefaultSender: &waypost.Sender{Address: "s@example.test"},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		credential := store.Credential{ID: waypost.NewID(), OperatorID: victim}
+		if err := db.System.CreateCredential(ctx, credential, []byte("hash")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddSuppression(ctx, victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
+			t.Fatal(err)
+		}
+		batch := batchOf(2, waypost.KindEvent)
+		for i := range batch.Messages {
+			batch.Messages[i].OperatorID, batch.Deliveries[i].OperatorID = victim, victim
+		}
+		batch.OperatorID = victim
+		if err := s.Accept(ctx, batch); err != nil {
+			t.Fatal(err)
+		}
+		sent := claim(t, db, system.Claim{Key: keyOf(batch.Deliveries[0]), Limit: 1})[0]
+		waiting := batch.Deliveries[0].ID
+		if waiting == sent.ID {
+			waiting = batch.Deliveries[1].ID
+		}
+		f := result(sent, waypost.Delivered)
+		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
+		finish(t, db, f)
+		a := storetest.Mail{OperatorID: victim, Key: "key"}.Accepting()
+		if err := s.Accept(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		mails, _, err := s.SandboxList(ctx, victim, "", 10)
+		if err != nil || len(mails) != 1 {
+			t.Fatal(mails, err)
+		}
+
+		// Each returns whether something of the victim came back.
+		calls := map[string]func(op string) (bool, error){
+			"Operator": func(op string) (bool, error) {
+				o, err := s.Operator(ctx, op)
+				return o.ID == victim, err
+			},
+			"Relay":   func(op string) (bool, error) { r, err := s.Relay(ctx, op); return r != nil, err },
+			"Senders": func(op string) (bool, error) { l, err := s.Senders(ctx, op); return len(l) > 0, err },
+			"Suppressions": func(op string) (bool, error) {
+				l, _, err := s.Suppressions(ctx, op, store.SuppressionFilter{}, "", 10)
+				return len(l) > 0, err
+			},
+			"SuppressionsFor": func(op string) (bool, error) {
+				m, err := s.SuppressionsFor(ctx, op, []string{"bad@example.test"})
+				return len(m) > 0, err
+			},
+			"HasSuppressions": func(op string) (bool, error) { return s.HasSuppressions(ctx, op) },
+			"Credentials":     func(op string) (bool, error) { l, err := s.Credentials(ctx, op); return len(l) > 0, err },
+			"FindIdempotency": func(op string) (bool, error) { i, err := s.FindIdempotency(ctx, op, "key"); return i != nil, err },
+			"Messages": func(op string) (bool, error) {
+				for _, f := range []store.MessageFilter{
+					{},
+					{Recipient: "0@example.test"},
+					{Recipient: "0*"},
+					{Recipient: "@example.test"},
+					{BatchID: batch.Messages[0].BatchID},
+					{State: waypost.Bounced},
+				} {
+					p, err := s.Messages(ctx, op, f)
+					if err != nil || len(p.Messages) > 0 {
+						return true, err
+					}
+				}
+				return false, nil
+			},
+			"Message": func(op string) (bool, error) {
+				_, one := s.Message(ctx, op, batch.Messages[0].ID)
+				_, all := s.Message(ctx, op, batch.Messages[0].BatchID)
+				return one == nil || all == nil, errors.Join(one, all)
+			},
+			"Attempts": func(op string) (bool, error) {
+				l, err := s.Attempts(ctx, op, sent.MessageID)
+				return len(l) > 0, err
+			},
+			"Events": func(op string) (bool, error) {
+				l, err := s.Events(ctx, op, batch.Messages[0].ID)
+				return len(l) > 0, err
+			},
+			"Content": func(op string) (bool, error) {
+				h, _, err := s.Content(ctx, op, batch.Messages[0].ID)
+				return h != nil, err
+			},
+			"Delivery": func(op string) (bool, error) { d, err := s.Delivery(ctx, op, waiting); return d.ID != "", err },
+			"Conservation": func(op string) (bool, error) {
+				c, err := s.Conservation(ctx, op)
+				return c.Accepted+c.Queued > 0, err
+			},
+			"Rollup": func(op string) (bool, error) {
+				h, err := s.Rollup(ctx, op, time.Now().Add(-2*time.Hour), time.Now().Add(2*time.Hour))
+				return len(h) > 0, err
+			},
+			"SandboxList": func(op string) (bool, error) { l, _, err := s.SandboxList(ctx, op, "", 10); return len(l) > 0, err },
+			"SandboxMail": func(op string) (bool, error) { m, err := s.SandboxMail(ctx, op, mails[0].ID); return m.ID != "", err },
+		}
+		// These change something, for the victim if they can.
+		changes := map[string]func(op string) (bool, error){
+			"Control": func(op string) (bool, error) {
+				var errs []error
+				for _, action := range []store.ControlAction{store.Hold, store.Release, store.Retry, store.Cancel} {
+					_, err := s.Control(ctx, op, waiting, action, "thief", storetest.Now())
+					errs = append(errs, err)
+				}
+				return false, errors.Join(errs...)
+			},
+			"RevokeCredential": func(op string) (bool, error) { return false, s.RevokeCredential(ctx, op, credential.ID) },
+			"RemoveSuppression": func(op string) (bool, error) {
+				return false, s.RemoveSuppression(ctx, op, "bad@example.test", waypost.SuppressedManual)
+			},
+			"SandboxEmpty": func(op string) (bool, error) { n, err := s.SandboxEmpty(ctx, op); return n > 0, err },
+		}
+		// These have nothing of another operator in their arguments, or no operator.
+		apart := []string{
+			"Accept", "AddSuppression", "Allowed", "ApplyControl", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
+		}
+		covered := map[string]bool{}
+		for _, name := range apart {
+			covered[name] = true
+		}
+		before := everything(t, db)
+		for name, call := range calls {
+			covered[name] = true
+			if got, err := call(thief); got && name != "Operator" || err != nil && waypost.KindOf(err) != waypost.NotFound {
+				t.Errorf("%s: another operator's data, or %v", name, err)
+			}
+			if got, err := call(victim); !got || err != nil {
+				t.Errorf("%s: nothing of its own: %v", name, err)
+			}
+		}
+		for name, call := range changes {
+			covered[name] = true
+			if got, err := call(thief); got || err != nil && waypost.KindOf(err) != waypost.NotFound {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		}
+		if diff := cmp.Diff(before, everything(t, db)); diff != "" {
+			t.Errorf("something was changed: %s", diff)
+		}
+		for name, call := range changes {
+			if _, err := call(victim); err != nil {
+				t.Errorf("%s: not even its own: %v", name, err)
+			}
+		}
+		for method := range reflect.TypeFor[*store.Store]().Methods() {
+			if !covered[method.Name] {
+				t.Errorf("method %s is not covered", method.Name)
+			}
+		}
+	})
+}
+
+// An accept may name its own operator only: what is inside is checked by who builds
+// it, but a key of another operator must never be met.
+func TestIdempotencyKeysAreEachOperatorsOwn(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		for _, operator := range []string{"a", "b"} {
+			accept(t, db, storetest.Mail{OperatorID: operator, Key: "same"})
+		}
+		wantKind(t, db.Store.Accept(context.Background(), storetest.Mail{OperatorID: "b", Key: "same"}.Accepting()), waypost.Conflict)
+	})
+}
