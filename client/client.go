@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -163,9 +164,7 @@ func (c *Client) once(ctx context.Context, r call, body []byte) (*http.Response,
 	if err != nil {
 		return nil, fmt.Errorf("waypost: %w", err)
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Authorization", "Bearer "+c.Key)
 	if c.Operator != "" {
 		req.Header.Set("X-Waypost-Operator", c.Operator)

@@ -111,7 +111,10 @@ func (w *wire) send(from, to, mail string) (int, string, error) {
 			return code, text, err
 		}
 	}
-	if _, err := io.WriteString(w.conn, strings.ReplaceAll(mail, "\r\n.", "\r\n..")+"\r\n.\r\n"); err != nil {
+	if !strings.HasSuffix(mail, "\r\n") {
+		mail += "\r\n"
+	}
+	if _, err := io.WriteString(w.conn, strings.ReplaceAll(mail, "\r\n.", "\r\n..")+".\r\n"); err != nil {
 		return 0, "", err
 	}
 	return w.read()

@@ -166,8 +166,7 @@ func TestDeferredMailCostsNoMemory(t *testing.T) {
 	w.mx.WaitMails(t, more)
 	// Several rounds over the index of what is due.
 	w.awaitChange(s, op)
-	for range 40 { b := s.ticks(); pause(time.Second, nil); t.Logf("%d ticks rss %d peak %d", s.ticks()-b, s.memory("VmRSS"), s.memory("VmHWM")) }
-// The chores, which read everything, run at the start too.
+	// The chores, which read everything, run at the start too.
 	db := w.reader()
 	eventually(t, time.Minute, "the books were audited", func() bool {
 		return number(t, db, "SELECT COUNT(*) FROM chore WHERE name = 'audit' AND due > 0") == 1

@@ -2,10 +2,13 @@ package e2e_test
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"database/sql"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -211,4 +214,22 @@ func without(list []string, names ...string) []string {
 func bodyOf(mail []byte) string {
 	_, body, _ := strings.Cut(string(mail), "\r\n\r\n")
 	return body
+}
+
+// writeCertificate makes a self-signed certificate and returns a pool that trusts it.
+func writeCertificate(t testing.TB, certFile, keyFile string, hosts ...string) *x509.CertPool {
+	t.Helper()
+	cert, pool := mailtest.SelfSigned(t, hosts...)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, keyFile: {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return pool
 }

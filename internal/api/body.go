@@ -82,7 +82,7 @@ func readBody(r *http.Request, conn *http.ResponseController, limit int64, take 
 		switch {
 		case int64(len(buf)) > limit:
 			return nil, tooLarge
-		case err == io.EOF: //nolint:errorlint // io.Reader's contract
+		case err == io.EOF:
 			return buf, nil
 		case err != nil:
 			return nil, bodyError(err)

@@ -237,7 +237,7 @@ func TestThePeerBehindATrustedProxyIsInReceived(t *testing.T) {
 	} {
 		res, text := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body), "X-Forwarded-For", forwarded)
 		var r client.Receipt
-		if err := json.Unmarshal([]byte(text), &r); err != nil || res.StatusCode != 202 {
+		if err := json.Unmarshal([]byte(text), &r); err != nil || res.StatusCode != http.StatusAccepted {
 			t.Fatalf("%s %v", text, err)
 		}
 		raw, err := c.MessageRaw(t.Context(), r.ID)
@@ -266,7 +266,7 @@ func TestLargeRequestsShareABudget(t *testing.T) {
 	})
 	wg.Go(func() {
 		res, text := request(t, "POST", w.url+"/v1/messages", c.Key, reader) // chunked, and not at its end yet
-		if res.StatusCode != 202 {
+		if res.StatusCode != http.StatusAccepted {
 			t.Errorf("the first: %d %s", res.StatusCode, text)
 		}
 	})
@@ -274,7 +274,7 @@ func TestLargeRequestsShareABudget(t *testing.T) {
 	refused := false
 	for range 50 { // what was written is read soon, but when is up to the server
 		res, answer := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body))
-		if refused = res.StatusCode == 503; refused {
+		if refused = res.StatusCode == http.StatusServiceUnavailable; refused {
 			wantProblem(t, res, answer, 503, "busy", "")
 			break
 		}
@@ -288,7 +288,7 @@ func TestLargeRequestsShareABudget(t *testing.T) {
 	}
 	_ = writer.Close()
 	wg.Wait()
-	if res, answer := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body)); res.StatusCode != 202 {
+	if res, answer := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body)); res.StatusCode != http.StatusAccepted {
 		t.Errorf("after the first: %d %s", res.StatusCode, answer)
 	}
 }
@@ -298,7 +298,7 @@ func TestEveryFormOfBase64IsTaken(t *testing.T) {
 	c := w.tenant(t, "Acme")
 	for _, content := range []string{"+/+/", "-_-_", "+/8=", "+/8", `+\/+\/`, `+/+/\r\n+/+/`, ""} {
 		body := `{"to":[{"email":"a@example.com"}],"subject":"s","text":"t","attachments":[{"name":"a.bin","content":"` + content + `"}]}`
-		if res, text := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body)); res.StatusCode != 202 {
+		if res, text := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body)); res.StatusCode != http.StatusAccepted {
 			t.Errorf("%q: %d %s", content, res.StatusCode, text)
 		}
 	}

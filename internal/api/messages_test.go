@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestFromAndReplyToMayBeText(t *testing.T) {
 	c := w.tenant(t, "Acme")
 	res, body := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(
 		`{"to":[{"email":"a@example.com"}],"from":"Fleet <fleet@acme.example>","reply_to":"desk@acme.example","subject":"s","text":"t"}`))
-	if res.StatusCode != 202 {
+	if res.StatusCode != http.StatusAccepted {
 		t.Fatalf("%d %s", res.StatusCode, body)
 	}
 	page, err := c.MessagePage(t.Context(), client.MessageFilter{})

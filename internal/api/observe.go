@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -91,10 +92,7 @@ func (s *server) logged(ctx context.Context, r *http.Request, rec *record, statu
 
 // answer writes a problem outside of huma.
 func (s *server) answer(w http.ResponseWriter, p *problem) {
-	p.complete()
-	for name, values := range p.GetHeaders() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.complete().GetHeaders())
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	p.write(w)

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,7 +53,7 @@ func TestOperatorsAreListedPageByPage(t *testing.T) {
 	}
 	res, body := request(t, "GET", w.url+"/v1/operators?limit=2", w.root.Key, nil)
 	contains(t, body, `"next":"`+want[1])
-	if res.StatusCode != 200 {
+	if res.StatusCode != http.StatusOK {
 		t.Error(res.Status)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -138,7 +139,7 @@ func (s *server) internal(ctx context.Context, op *huma.Operation, err error) *p
 	if op != nil {
 		id = op.OperationID
 	}
-	s.Log.ErrorContext(ctx, "request failed", "error_id", p.ErrorID, "operation", id, obs.Error(err))
+	s.Log.ErrorContext(ctx, "request failed", slog.String("error_id", p.ErrorID), slog.String("operation", id), obs.Error(err))
 	return p.complete()
 }
 

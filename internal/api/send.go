@@ -106,12 +106,10 @@ func (m *mailbox) UnmarshalJSON(token []byte) error {
 	if err := json.Unmarshal(token, &text); err != nil {
 		return err
 	}
-	list, err := mime.ParseAddressList(text)
-	if err != nil || len(list) != 1 {
-		m.address = address{Email: text} // refused later, with the name of its field
-		return nil
+	m.address = address{Email: text} // if it is none, it is refused later, with the name of its field
+	if list, err := mime.ParseAddressList(text); err == nil && len(list) == 1 {
+		m.address = address{Email: list[0].Email, Name: list[0].Name}
 	}
-	m.address = address{Email: list[0].Email, Name: list[0].Name}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -127,10 +128,10 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 				if strings.Contains(strings.ReplaceAll(text, target, ""), marker) {
 					t.Errorf("%s shows data of another operator", label)
 				}
-				if denied := res.StatusCode == 404 || res.StatusCode == 403; strings.Contains(path, "{") && !denied {
+				if denied := res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusForbidden; strings.Contains(path, "{") && !denied {
 					t.Errorf("%s, want 403 or 404", label)
 				}
-				if strings.HasPrefix(path, "/v1/operators") && res.StatusCode != 403 {
+				if strings.HasPrefix(path, "/v1/operators") && res.StatusCode != http.StatusForbidden {
 					t.Errorf("%s, want 403", label)
 				}
 				if res.StatusCode >= 500 {

@@ -140,7 +140,10 @@ func TestJobsOfAMessageShareOneSignature(t *testing.T) {
 	replaced := direct("d@example.test")
 	replaced.Message = a.Message
 	replaced.Account.Senders = nil
-	for _, j := range []*job{a, b, other, replaced} {
+	renamed := direct("e@example.test")
+	renamed.Message = a.Message
+	renamed.Account.Senders, renamed.Account.Name = nil, "Another name"
+	for _, j := range []*job{a, b, other, replaced, renamed} {
 		outcomes(t, w.send(j), delivered)
 	}
 	field := func(n int) string {
@@ -150,7 +153,7 @@ func TestJobsOfAMessageShareOneSignature(t *testing.T) {
 	if field(0) != field(1) || field(0) == field(2) || field(0) == field(3) {
 		t.Errorf("signatures:\n%s\n%s\n%s\n%s", field(0), field(1), field(2), field(3))
 	}
-	for n, domain := range []string{"op.test", "op.test", "op.test", "platform.test"} {
+	for n, domain := range []string{"op.test", "op.test", "op.test", "platform.test", "platform.test"} {
 		w.verify(fake.Mails()[n].Data, domain)
 	}
 }

@@ -25,7 +25,6 @@ import (
 	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/route"
-	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -108,7 +107,7 @@ func newWorld(t testing.TB, zones dnstest.Zones, change func(*deliver.Options)) 
 		t: t, dns: dnstest.Start(t, zones), keys: newKeys(t, dkim.GoEngine()), log: &bytes.Buffer{},
 		path: route.ReturnPath{Domain: "bounce.platform.test", Key: []byte("return path key")},
 	}
-	resolver, err := dns.New(dns.Options{Server: w.dns.Addr, Timeout: 200 * time.Millisecond, Tries: 1})
+	resolver, err := dns.New(dns.Options{Server: w.dns.Addr, Timeout: time.Second, Tries: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,10 +140,22 @@ func mx(t testing.TB, knobs mailtest.Knobs, change func(*deliver.Options)) (*wor
 	return w, fake
 }
 
-// short are timeouts for servers that never answer.
-func short(o *deliver.Options) {
-	const d = 150 * time.Millisecond
-	o.Timeouts = smtpc.Timeouts{Greet: d, Hello: d, TLS: d, Auth: d, Mail: d, Rcpt: d, Data: d, Block: d, Dot: d, Reset: d, Quit: d}
+// short waits one second, not minutes, at the stages where a fake never answers.
+func short(k mailtest.Knobs) func(*deliver.Options) {
+	return func(o *deliver.Options) {
+		t := &o.Timeouts
+		for _, stage := range []struct {
+			answer mailtest.Answer
+			limit  *time.Duration
+		}{
+			{k.Greet, &t.Greet}, {k.Hello, &t.Hello}, {k.StartTLS, &t.TLS}, {k.Auth, &t.Auth}, {k.Mail, &t.Mail},
+			{k.Rcpt, &t.Rcpt}, {k.Data, &t.Data}, {k.Body, &t.Block}, {k.Dot, &t.Dot},
+		} {
+			if stage.answer.Hang || stage.answer.Gate != nil {
+				*stage.limit = time.Second
+			}
+		}
+	}
 }
 
 // hosts puts fakes behind one port of several loopback addresses: MX hosts share a

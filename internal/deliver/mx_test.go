@@ -82,13 +82,14 @@ func TestHostsAreTriedInOrderOfPreference(t *testing.T) {
 	}
 	for name, b := range goesOn {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b.knobs.Lenient = true
 			fakes := []*mailtest.SMTP{nil, nil, mailtest.StartSMTP(t, mailtest.Knobs{})}
 			if !b.dead {
 				fakes[0], fakes[1] = mailtest.StartSMTP(t, b.knobs), mailtest.StartSMTP(t, b.knobs)
 			}
 			port := hosts(t, fakes...)
-			w := newWorld(t, three(), func(o *deliver.Options) { short(o); o.MXPort = port })
+			w := newWorld(t, three(), func(o *deliver.Options) { short(b.knobs)(o); o.MXPort = port })
 			got := w.send(direct("someone@example.test"))
 			outcomes(t, got, delivered)
 			if got[0].Host != "c.example.test" || len(fakes[2].Mails()) != 1 {
@@ -119,7 +120,7 @@ func TestWhatAHostSaysOfRecipientOrMessageIsFinal(t *testing.T) {
 		"5xx dot":                 {mailtest.Knobs{Dot: say("550 5.7.1 spam")}, permanent, waypost.PhaseDot},
 		"4xx dot":                 {mailtest.Knobs{Dot: say("451 4.3.0 later")}, temporary, waypost.PhaseDot},
 		"RCPT refused, then closed": {
-			mailtest.Knobs{Rcpt: say("550 5.1.1 no such user"), Data: mailtest.Answer{Close: true}}, permanent, waypost.PhaseRcpt,
+			mailtest.Knobs{Rcpt: mailtest.Answer{Reply: "550 5.1.1 no such user", Close: true}}, permanent, waypost.PhaseRcpt,
 		},
 		"lost after the dot":   {mailtest.Knobs{Dot: mailtest.Answer{Close: true}}, uncertain, waypost.PhaseDot},
 		"silent after the dot": {mailtest.Knobs{Dot: mailtest.Answer{Hang: true}}, uncertain, waypost.PhaseDot},
@@ -127,9 +128,10 @@ func TestWhatAHostSaysOfRecipientOrMessageIsFinal(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second := mailtest.StartSMTP(t, tt.knobs), mailtest.StartSMTP(t, mailtest.Knobs{})
 			port := hosts(t, first, second)
-			w := newWorld(t, three(), func(o *deliver.Options) { short(o); o.MXPort = port })
+			w := newWorld(t, three(), func(o *deliver.Options) { short(tt.knobs)(o); o.MXPort = port })
 			got := w.send(direct("someone@example.test"))
 			outcomes(t, got, tt.want)
 			if got[0].Phase != tt.phase || got[0].Host != "a.example.test" {
@@ -238,6 +240,7 @@ func TestDestinations(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			fake := mailtest.StartSMTP(t, mailtest.Knobs{})
 			w := newWorld(t, tt.zones, func(o *deliver.Options) { o.MXPort = fake.Port() })
 			if tt.fault != 0 {

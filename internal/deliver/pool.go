@@ -17,9 +17,8 @@ type session struct {
 	*smtpc.Session
 	host    string
 	address string
-	fresh   bool // no mail was begun over it yet
-	mails   int  // begun
-	most    int  // mails that it may carry
+	mails   int // begun
+	most    int // mails that it may carry
 
 	key  string        // where the pool keeps it
 	rank *list.Element // in the pool's order, while it is kept
@@ -33,7 +32,7 @@ func (t *try) newSession(conn net.Conn, host, address string) *session {
 	}
 	return &session{
 		Session: smtpc.New(conn, smtpc.Options{HELO: t.d.o.HELO, Timeouts: t.d.o.Timeouts, Step: t.trace()}),
-		host:    host, address: address, fresh: true, most: most,
+		host:    host, address: address, most: most,
 	}
 }
 

@@ -136,8 +136,9 @@ func TestRelayThatTurnsUsAwayIsRouteDown(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			fake, r := relay(t, tt.knobs, func(r *waypost.Relay) { r.Username, r.Password = "op", "secret" })
-			w := newWorld(t, nil, short)
+			w := newWorld(t, nil, short(tt.knobs))
 			got := w.send(relayed(r, recipients(3)...))
 			outcomes(t, got, tt.want, tt.want, tt.want)
 			if got[0].Phase != tt.phase {
@@ -181,9 +182,10 @@ func TestRelayThatMisbehaves(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tt.knobs.Lenient = true
 			fake, r := relay(t, tt.knobs, nil)
-			w := newWorld(t, nil, short)
+			w := newWorld(t, nil, short(tt.knobs))
 			j := relayed(r, recipients(2)...)
 			if tt.big {
 				j.Message.Body = []byte(strings.Repeat("a line of some length, to make it a big message\r\n", 400_000))

@@ -46,7 +46,7 @@ func (t *try) send(ctx context.Context, s *session, from string, deliveries []in
 	e, _ := errors.AsType[*smtpc.Error](err)
 	switch {
 	case err == nil:
-	case e != nil && e.Stale && !s.fresh:
+	case e != nil && e.Stale:
 		return errStale
 	case res.Dotted:
 	case ctx.Err() != nil:
@@ -54,7 +54,6 @@ func (t *try) send(ctx context.Context, s *session, from string, deliveries []in
 	case t.vetoed:
 		return errVetoed
 	}
-	s.fresh = false
 	if t.route == waypost.RouteDirect {
 		if elsewhere := t.elsewhere(res, e); elsewhere != nil {
 			return elsewhere

@@ -78,12 +78,11 @@ func TestDeadKeptSessionIsReplacedWithoutHarm(t *testing.T) {
 			f.Set(func(k *mailtest.Knobs) { k.MaxMails = 1 })
 		},
 		"closed at MAIL": func(f *mailtest.SMTP) {
-			first := sync.OnceValue(func() mailtest.Answer { return mailtest.Answer{Close: true} })
 			asked := 0
 			f.Set(func(k *mailtest.Knobs) {
 				k.MailFrom = func(string) mailtest.Answer {
 					if asked++; asked == 1 {
-						return first()
+						return mailtest.Answer{Close: true}
 					}
 					return mailtest.Answer{}
 				}
@@ -103,7 +102,8 @@ func TestDeadKeptSessionIsReplacedWithoutHarm(t *testing.T) {
 	} {
 		for _, kind := range []waypost.RouteKind{waypost.RouteRelay, waypost.RouteDirect} {
 			t.Run(name+", "+string(kind), func(t *testing.T) {
-				w, fake := mx(t, mailtest.Knobs{}, short)
+				t.Parallel()
+				w, fake := mx(t, mailtest.Knobs{}, short(mailtest.Knobs{Mail: mailtest.Answer{Hang: name == "silent at MAIL"}}))
 				send := func() []waypost.Attempt {
 					if kind == waypost.RouteDirect {
 						return w.send(direct("someone@example.test"))
@@ -328,12 +328,13 @@ func TestPasswordNeverShows(t *testing.T) {
 		"STARTTLS that is not offered": {Users: right},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			knobs.Lenient = true
 			_, r := relay(t, knobs, func(r *waypost.Relay) { r.Password = password })
 			if strings.HasPrefix(name, "STARTTLS") {
 				r.Security = waypost.SecurityStartTLS
 			}
-			w := newWorld(t, nil, short)
+			w := newWorld(t, nil, short(knobs))
 			j := relayed(r, "someone@example.test").watch()
 			w.send(j)
 			unwatched := relayed(r, "someone@example.test")

@@ -1,11 +1,16 @@
 package deliver_test
 
 import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/internal/deliver"
+	"github.com/waypost/waypost/internal/dns/dnstest"
 	"github.com/waypost/waypost/internal/mailtest"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -32,7 +37,7 @@ func TestBrokenTLSGetsTheMailThroughInPlaintext(t *testing.T) {
 		"STARTTLS refused":               {mailtest.Knobs{TLS: true, StartTLS: say("502 5.5.1 what?")}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, fake := mx(t, tt.knobs, short)
+			w, fake := mx(t, tt.knobs, short(tt.knobs))
 			got := w.send(direct("someone@example.test"))
 			outcomes(t, got, delivered)
 			if m := fake.Mails(); len(m) != 1 || m[0].TLS != nil || got[0].TLS != "" {
@@ -42,6 +47,41 @@ func TestBrokenTLSGetsTheMailThroughInPlaintext(t *testing.T) {
 				t.Errorf("%d connections, want %d", n, tt.conns)
 			}
 		})
+	}
+}
+
+// In TLS 1.3 the client has finished before the server looks at what it sent.
+func TestServerThatEndsTLSAfterTheHandshakeGetsTheMailInPlaintext(t *testing.T) {
+	cert, _ := mailtest.SelfSigned(t, "mx.example.test")
+	plain := mailtest.StartSMTP(t, mailtest.Knobs{})
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.1.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, dnstest.Zones{"example.test": {"A 127.0.1.1"}}, func(o *deliver.Options) { o.MXPort = l.Addr().(*net.TCPAddr).Port })
+	done := make(chan []waypost.Attempt)
+	go func() { done <- w.send(direct("someone@example.test")) }()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	br := bufio.NewReader(conn)
+	for _, answer := range []string{"220 mx", "250-mx\r\n250 STARTTLS", "220 go"} {
+		_, _ = io.WriteString(conn, answer+"\r\n")
+		if answer != "220 go" {
+			_, _ = br.ReadString('\n')
+		}
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert}
+	if err := tls.Server(conn, config).HandshakeContext(t.Context()); err == nil {
+		t.Error("the handshake succeeded")
+	}
+	conn.Close()
+	forward(t, l, plain.Addr())
+	got := <-done
+	outcomes(t, got, delivered)
+	if got[0].TLS != "" || len(plain.Mails()) != 1 {
+		t.Errorf("TLS %q, %d mails", got[0].TLS, len(plain.Mails()))
 	}
 }
 
@@ -103,7 +143,7 @@ func TestRelaySecurity(t *testing.T) {
 			tt.knobs.Users = users()
 			tt.knobs.Lenient = true // the fake reads a handshake as commands
 			fake, r := relay(t, tt.knobs, func(r *waypost.Relay) { r.Security, r.TrustAll = tt.security, tt.trustAll })
-			w := newWorld(t, nil, func(o *deliver.Options) { short(o); o.Roots = pool })
+			w := newWorld(t, nil, func(o *deliver.Options) { o.Roots = pool })
 			got := w.send(relayed(r, "someone@example.test"))
 			outcomes(t, got, tt.want)
 			if got[0].Phase != tt.phase {

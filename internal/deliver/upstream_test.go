@@ -143,6 +143,17 @@ func TestOneSiteThatCannotBeConnectedIsNoOutage(t *testing.T) {
 	}
 }
 
+func TestSitesThatFailedBeforeSomethingWorkedDoNotCount(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
+	for _, site := range []string{"site0.test", "site1.test", "example.test", "site2.test", "site3.test"} {
+		outcomes(t, w.send(direct("a@"+site)), delivered)
+	}
+	if w.dns.Count("site3.test", "MX") != 1 {
+		t.Error("direct delivery was given up although it had worked meanwhile")
+	}
+}
+
 func TestUpstreamThatTurnsUsAwayIsRouteDownForAll(t *testing.T) {
 	up := mailtest.StartSMTP(t, mailtest.Knobs{Mail: say("530 5.7.0 authentication required")})
 	w := upstreamWorld(t, up, route.UpstreamFallback, nil)

@@ -11,6 +11,8 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
+//go:generate sqlc generate -f sqlc/sqlc.yaml
+
 // Store answers queries of one operator.
 type Store struct {
 	engine *engine.Engine

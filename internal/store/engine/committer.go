@@ -359,8 +359,13 @@ func (c *committer) mark(ctx context.Context) error {
 const markText = `INSERT INTO commit_mark (process, serial, at) VALUES ($1, $2, $3)
 ON CONFLICT (process) DO UPDATE SET serial = excluded.serial, at = excluded.at`
 
+// No group has the serial 0.
+const lookUpText = `INSERT INTO commit_mark (process, serial, at) VALUES ($1, 0, $2)
+ON CONFLICT (process) DO UPDATE SET at = excluded.at RETURNING serial`
+
 // lookUp finds out whether the last group was committed. Should its old connection
-// still be at work on the server, the row lock waits for it.
+// still be at work on the server, the row's key is what waits for it; that is why this
+// writes, even if there is no row yet because the first group is the lost one.
 func (c *committer) lookUp() (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
@@ -368,7 +373,7 @@ func (c *committer) lookUp() (committed bool, err error) {
 		c.drop()
 		if err = c.connect(ctx); err == nil {
 			var serial int64
-			err = c.tx.conn.QueryRowContext(ctx, "SELECT serial FROM commit_mark WHERE process = $1 FOR UPDATE", c.process).Scan(&serial)
+			err = c.tx.conn.QueryRowContext(ctx, lookUpText, c.process, time.Now().UnixMilli()).Scan(&serial)
 			if err == nil {
 				return serial == c.serial, nil
 			}

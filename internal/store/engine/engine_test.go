@@ -15,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/storetest"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -462,4 +463,51 @@ func TestErrorsHideThePassword(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
+}
+
+func TestADeadlockIsTriedAgain(t *testing.T) {
+	b := open(t, storetest.PostgresURL(t))
+	defer b.Close()
+	tries := 0
+	b.before = func(ctx context.Context, tx *engine.Tx, name string) error {
+		tries++
+		if tries > 1 {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$")
+		return err
+	}
+	if err := b.write("row"); err != nil || tries != 2 || !b.has(t, "row") {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+}
+
+func TestAFullDiskIsNobodysFault(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.before = func(ctx context.Context, tx *engine.Tx, name string) error {
+			if name != "too much" {
+				return nil
+			}
+			for _, text := range map[string][]string{
+				"postgres": {"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$"},
+				"sqlite": {
+					"PRAGMA max_page_count = 1", // it takes what there is already
+					"INSERT INTO body (id, operator_id, data) VALUES ('b', 'op', zeroblob(10000000))",
+				},
+			}[b.Dialect.Name] {
+				if _, err := tx.ExecContext(ctx, text); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if err := b.write("too much"); waypost.KindOf(err) != waypost.StorageFull {
+			t.Errorf("%v", err)
+		}
+		for name, err := range b.grouped(t, "a", "too much", "b") {
+			if name == "too much" && waypost.KindOf(err) != waypost.StorageFull || name != "too much" && err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
 }

@@ -95,6 +95,10 @@ func TestOfTwoFinishesOfOneClaimOneIsLost(t *testing.T) {
 		if one.Lost == two.Lost {
 			t.Errorf("lost: %v and %v", one.Lost, two.Lost)
 		}
+		want := []waypost.EventType{waypost.EventAccepted, waypost.EventType(delivery(t, db, d.ID).State)}
+		if diff := cmp.Diff(want, types(t, db, d.MessageID)); diff != "" {
+			t.Error(diff)
+		}
 		auditClean(t, db)
 	})
 }

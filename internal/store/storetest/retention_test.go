@@ -177,6 +177,8 @@ func TestRetentionPurgesWhatIsPastItsTime(t *testing.T) {
 				finish(t, db, f)
 			}
 		}
+		db.Exec(t, "INSERT INTO commit_mark (process, serial, at) VALUES ('old', 1, $1), ('young', 1, $2)",
+			waypost.Millis(now.Add(-day(2))), waypost.Millis(now.Add(-time.Hour)))
 		retain(t, db, now)
 		if old, err := db.Store.FindIdempotency(t.Context(), "op", "young"); old == nil || err != nil {
 			t.Error(old, err)

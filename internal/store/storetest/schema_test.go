@@ -1,9 +1,11 @@
 package storetest_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -198,8 +200,45 @@ func TestBackupWhileWriting(t *testing.T) {
 	if c, err := y.Conservation(t.Context(), "op"); err != nil || c.Accepted < 1 || !c.Balanced {
 		t.Error(c, err)
 	}
+	if err := e.CheckIntegrity(t.Context()); err != nil {
+		t.Error(err)
+	}
 	pg := storetest.OpenPostgres(t)
 	if err := pg.Engine.Backup(t.Context(), filepath.Join(t.TempDir(), "x")); err == nil || !strings.Contains(err.Error(), "pg_dump") {
 		t.Error(err)
+	}
+}
+
+func TestDamageIsFound(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	for range 50 {
+		accept(t, db, storetest.Mail{})
+	}
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := db.Engine.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first pages say what there is; some page behind them is hit.
+	if _, err := file.WriteAt(bytes.Repeat([]byte{0x5a}, 8192), info.Size()/8192/2*8192); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), engine.Options{URL: path})
+	if err != nil {
+		return // found even earlier
+	}
+	defer e.Close()
+	if err := e.CheckIntegrity(t.Context()); err == nil {
+		t.Error("nothing found")
 	}
 }

@@ -31,6 +31,9 @@ const (
 	eraseAgain = time.Hour
 
 	idempotencyAge = 7 * 24 * time.Hour
+
+	// markAge is far more than a process takes from a commit to looking it up.
+	markAge = 24 * time.Hour
 )
 
 // Retention removes what is past its time, a bounded batch of each sort, and reports
@@ -202,7 +205,8 @@ const (
   suppressed = retired.suppressed + excluded.suppressed, uncertain = retired.uncertain + excluded.uncertain`
 )
 
-// purgeSome removes idempotency keys, mail in the sandbox, and suppressions.
+// purgeSome removes idempotency keys, mail in the sandbox, suppressions, and the commit
+// marks of processes that ended long ago.
 func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention) (more bool, err error) {
 	for _, purge := range []struct {
 		text string
@@ -225,6 +229,10 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 			`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
   SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.expires > 0 AND s.expires <= $1 ORDER BY s.expires LIMIT $2)`,
 			[]any{waypost.Millis(now), purgeBatch},
+		},
+		{
+			"DELETE FROM commit_mark WHERE at < $1",
+			[]any{waypost.Millis(now.Add(-markAge))},
 		},
 	} {
 		result, err := tx.ExecContext(ctx, purge.text, purge.args...)
