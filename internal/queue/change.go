@@ -23,7 +23,9 @@ func (q *Queue) Changed(ctx context.Context) {
 	}
 	q.unpark(ctx)
 	q.reopenRelays(ctx)
-	q.Wake()
+	if err == nil { // else the next round does it
+		q.Wake()
+	}
 }
 
 // heedControls takes in what was asked. What waits in memory is settled at once; what
