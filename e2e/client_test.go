@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -143,18 +142,6 @@ func (w *wire) refusedMail(reply, from, to, mail string) {
 	if got := fmt.Sprintf("%d %s", code, text); err != nil || !strings.HasPrefix(got, reply) {
 		w.t.Errorf("answered %q (%v), want %s", got, err, reply)
 	}
-}
-
-// startTLS upgrades the connection.
-func (w *wire) startTLS() {
-	w.t.Helper()
-	w.want("250", "EHLO client.test")
-	w.want("220", "STARTTLS")
-	conn := tls.Client(w.conn, &tls.Config{InsecureSkipVerify: true})
-	if err := conn.HandshakeContext(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
-	w.conn, w.text = conn, textproto.NewConn(conn)
 }
 
 // letter is a small valid mail; more are further header fields, each with its CRLF.

@@ -45,12 +45,6 @@ func (l *ledger) acknowledged(to, id string) {
 	l.acked[to] = id
 }
 
-func (l *ledger) acknowledgements() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.acked)
-}
-
 // arrived is the MX's knob for the final dot. It answers after a moment, so that
 // there is always something in flight.
 func (l *ledger) arrived(m mailtest.ReceivedMail) mailtest.Answer {

@@ -213,7 +213,6 @@ func TestPostfixAsOwnServerGetsTheMailUnchanged(t *testing.T) {
 				says(t, got[0], "using TLS")
 			}
 			eventually(t, patience, "all three are delivered", func() bool { return w.status(op)["delivered"] == 3 })
-
 		})
 	}
 }

@@ -103,8 +103,7 @@ func (in *installation) json(into any, args ...string) {
 func (in *installation) refused(args ...string) string {
 	in.t.Helper()
 	out, words, err := in.command(args...)
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if _, exited := errors.AsType[*exec.ExitError](err); !exited {
 		in.t.Fatalf("waypost %s: %v, want a refusal; it printed %q", strings.Join(args, " "), err, out)
 	}
 	if strings.Contains(words, "goroutine ") {

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"io"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,17 +15,6 @@ func (in *installation) sender(name string, args ...string) (op, key string) {
 	op = in.operator(name, "servermate")
 	key, _ = in.credential(append([]string{"--operator", op}, args...)...)
 	return op, key
-}
-
-// commandsLike counts the commands an MX got that begin with a word.
-func commandsLike(mx *mailtest.SMTP, word string) int {
-	n := 0
-	for _, c := range mx.Commands() {
-		if strings.HasPrefix(c, word) {
-			n++
-		}
-	}
-	return n
 }
 
 func TestShutdownWaitsForTheReplyToTheDot(t *testing.T) {

@@ -87,9 +87,10 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 	}
 	s.stop()
 	var text []byte
+	end := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited`, s.pid))
 	eventually(t, patience, "strace has written all", func() bool {
 		text, _ = os.ReadFile(trace)
-		return strings.Contains(string(text), fmt.Sprintf("%d +++ exited", s.pid))
+		return end.Match(text)
 	})
 	calls := parseTrace(t, string(text))
 	seen := map[string]bool{}

@@ -1,9 +1,6 @@
 package waypost
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // State is where a delivery stands. Queued covers scheduled, leased, deferred and
 // held; the rest are final, except that a person or a late bounce may still move
@@ -28,12 +25,6 @@ func FinalStates() []State {
 
 // Final reports whether the delivery is counted as done.
 func (s State) Final() bool { return s != Queued && s != "" }
-
-// ParseState returns the state named s, and whether there is one.
-func ParseState(s string) (State, bool) {
-	st := State(s)
-	return st, st == Queued || slices.Contains(FinalStates(), st)
-}
 
 // CanBecome reports whether a delivery in state s may move to state to. Every
 // write of a state goes through this table:
