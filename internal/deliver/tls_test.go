@@ -60,7 +60,7 @@ func TestServerThatEndsTLSAfterTheHandshakeGetsTheMailInPlaintext(t *testing.T) 
 	}
 	w := newWorld(t, dnstest.Zones{"example.test": {"A 127.0.1.1"}}, func(o *deliver.Options) { o.MXPort = l.Addr().(*net.TCPAddr).Port })
 	done := make(chan []waypost.Attempt)
-	go func() { done <- w.send(direct("someone@example.test")) }()
+	go func() { done <- w.send(direct("someone@example.test").watch()) }() // not kept: forward waits for its end
 	conn, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)

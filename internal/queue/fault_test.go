@@ -268,9 +268,12 @@ func TestEvictedNodeEndsAndSaysNothingMore(t *testing.T) {
 		a, _ := w.accept(storetest.Mail{})
 		w.settled()
 		// Another node takes this one for dead.
+		w.store.set("Beat", errFault)
+		w.pass(queue.DeadAfter + 2*time.Second)
 		if _, err := w.db.System.Recover(t.Context(), w.q.Incarnation(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
+		w.store.set("Beat", nil)
 		w.pass(6 * time.Second)
 		if err := <-w.ran; !errors.Is(err, system.ErrEvicted) {
 			t.Errorf("Run: %v", err)

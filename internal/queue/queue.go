@@ -110,7 +110,8 @@ type Queue struct {
 	running  context.Context //nolint:containedctx // the life of started jobs, not of a call
 	cancel   context.CancelFunc
 	beats    heartbeat
-	stopOnce sync.Once
+	ending   bool          // Stop was called
+	stopped  chan struct{} // closed when stopErr is set
 	stopErr  error
 }
 
@@ -140,6 +141,7 @@ func New(o Options) *Queue {
 		reserved: shares(o.Sessions),
 		wake:     make(chan struct{}, 1),
 		beats:    newHeartbeat(),
+		stopped:  make(chan struct{}),
 	}
 	q.running, q.cancel = context.WithCancel(context.Background())
 	return q
@@ -257,8 +259,21 @@ func (q *Queue) halt() {
 // ended before or be ended by the caller. Further calls wait for the first and return
 // its error.
 func (q *Queue) Stop(ctx context.Context) error {
-	q.stopOnce.Do(func() { q.stopErr = q.stop(ctx) })
-	return q.stopErr
+	q.mu.Lock()
+	first := !q.ending
+	q.ending = true
+	q.mu.Unlock()
+	if first {
+		q.stopErr = q.stop(ctx)
+		close(q.stopped)
+		return q.stopErr
+	}
+	select {
+	case <-q.stopped:
+		return q.stopErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // lastWrites bounds what Stop does after its context ended.

@@ -40,6 +40,7 @@ type Engine struct {
 	trace  func(query string, args []any)
 	writer *sql.DB
 	reader *sql.DB
+	kept   *kept
 	*committer
 }
 
@@ -70,6 +71,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.migrate(ctx); err != nil {
 		return nil, errors.Join(err, e.writer.Close(), e.reader.Close())
 	}
+	e.kept = &kept{db: e.reader, stmts: map[string]*sql.Stmt{}}
 	e.committer = newCommitter(e.writer, e.Dialect, o)
 	return e, nil
 }
@@ -243,5 +245,6 @@ func syncFile(path string) error {
 // Close stops the committer after what waits is committed, and closes the pools.
 func (e *Engine) Close() error {
 	e.committer.stop()
+	e.kept.close()
 	return errors.Join(e.writer.Close(), e.reader.Close())
 }

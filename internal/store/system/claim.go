@@ -86,7 +86,7 @@ func (y *System) Mail(ctx context.Context, messageID string) (*waypost.Message, 
 	m := &waypost.Message{ID: messageID}
 	var lane, created, expires, erased int64
 	var body []byte
-	err := y.engine.Reader().QueryRowContext(ctx, `SELECT m.operator_id, m.kind, m.lane, m.test, m.mail_from, m.from_addr, m.from_name,
+	err := y.engine.Kept().QueryRowContext(ctx, `SELECT m.operator_id, m.kind, m.lane, m.test, m.mail_from, m.from_addr, m.from_name,
   m.subject, m.header_id, m.size, m.eight_bit, m.header_utf8, m.created, m.expires, m.erased, m.header, b.data
 FROM message m LEFT JOIN body b ON b.id = m.body_id WHERE m.id = $1`, messageID).
 		Scan(&m.OperatorID, &m.Kind, &lane, &m.Test, &m.MailFrom, &m.From.Email, &m.From.Name,

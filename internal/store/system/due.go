@@ -31,7 +31,7 @@ func (y *System) Due(ctx context.Context, after Key, limit int) ([]DueKey, error
 	for len(keys) < limit {
 		var k DueKey
 		var next int64
-		err := y.engine.Reader().QueryRowContext(ctx, `SELECT lane, operator_id, site, next_at FROM delivery
+		err := y.engine.Kept().QueryRowContext(ctx, `SELECT lane, operator_id, site, next_at FROM delivery
 WHERE state = 'queued' AND lease = '' AND NOT held AND (lane, operator_id, site) > ($1, $2, $3)
 ORDER BY lane, operator_id, site, next_at LIMIT 1`, after.Lane, after.OperatorID, after.Site).
 			Scan(&k.Lane, &k.OperatorID, &k.Site, &next)
@@ -51,7 +51,7 @@ ORDER BY lane, operator_id, site, next_at LIMIT 1`, after.Lane, after.OperatorID
 // NextDue returns the earliest time a row of one key is due; zero if it has none.
 func (y *System) NextDue(ctx context.Context, k Key) (time.Time, error) {
 	var next int64
-	err := y.engine.Reader().QueryRowContext(ctx, `SELECT next_at FROM delivery
+	err := y.engine.Kept().QueryRowContext(ctx, `SELECT next_at FROM delivery
 WHERE state = 'queued' AND lease = '' AND NOT held AND lane = $1 AND operator_id = $2 AND site = $3
 ORDER BY next_at LIMIT 1`, k.Lane, k.OperatorID, k.Site).Scan(&next)
 	if errors.Is(err, sql.ErrNoRows) {
