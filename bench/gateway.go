@@ -63,6 +63,9 @@ func (g gateway) start(ctx context.Context, dir string, sink int) (_ *instance, 
 		"WAYPOST_HOSTNAME=gw." + platformDomain,
 		"WAYPOST_DNS_RESOLVER=" + resolver,
 		"WAYPOST_GUARD_ALLOW=127.0.0.0/8",
+		// As Postfix's default_destination_concurrency_limit here.
+		"WAYPOST_SITE_SESSIONS=50",
+		"WAYPOST_RELAY_SESSIONS=50",
 		fmt.Sprintf("WAYPOST_MX_PORT=%d", sink),
 		fmt.Sprintf("WAYPOST_RELAY_PORTS=25,465,587,2525,%d", sink),
 	}

@@ -45,8 +45,8 @@ func (q *Queue) Idle() string {
 		return fmt.Sprintf("%d jobs are about to start", len(q.waiting))
 	}
 	for name, d := range q.dests {
-		if d.active != 0 || d.claimed != 0 || d.woken != 0 || d.jobs != 0 {
-			return fmt.Sprintf("destination %s: active %d, claimed %d, woken %d, jobs %d", name, d.active, d.claimed, d.woken, d.jobs)
+		if d.active != 0 || d.claimed != 0 || d.jobs != 0 {
+			return fmt.Sprintf("destination %s: active %d, claimed %d, jobs %d", name, d.active, d.claimed, d.jobs)
 		}
 	}
 	return ""

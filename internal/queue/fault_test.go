@@ -351,6 +351,7 @@ func TestNextRunTakesBackTheLeasesOfAKilledOne(t *testing.T) {
 		w.run()
 		w.within(10*time.Second, "all is delivered", func() bool { return w.count(waypost.Delivered) == 9 })
 		// The first and the killed one were evicted by that; their end changes nothing.
+		w.pass(6 * time.Second)
 		close(gate)
 		for _, q := range []*queue.Queue{old, q} {
 			if err := q.Stop(t.Context()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -580,4 +581,19 @@ func (f *faults) Finish(r *system.Finish, done func(error)) {
 		return
 	}
 	f.Store.Finish(r, done)
+}
+
+// everything names all that is queued.
+func everything() system.Where { return system.Where{All: true} }
+
+// lockedRand is chance for many goroutines.
+type lockedRand struct {
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+func (l *lockedRand) n(n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.IntN(n)
 }

@@ -100,19 +100,19 @@ type Queue struct {
 	unsaved  map[*system.Finish]*unsavedMark // results that could not be written yet
 	waiting  map[*job]struct{}               // started jobs that have not begun to talk
 
-	wake     chan struct{}
-	rescan   atomic.Bool
-	heed     atomic.Bool     // a change could not be looked at: again on the next round
-	changes  atomic.Int64    // how often something may have changed
-	saving   sync.Mutex      // one writes unsaved results again at a time
-	jobs     sync.WaitGroup  // started jobs, claims, and what is being given back
-	writes   sync.WaitGroup  // results on their way to the database
-	running  context.Context //nolint:containedctx // the life of started jobs, not of a call
-	cancel   context.CancelFunc
-	beats    heartbeat
-	ending   bool          // Stop was called
-	stopped  chan struct{} // closed when stopErr is set
-	stopErr  error
+	wake    chan struct{}
+	rescan  atomic.Bool
+	heed    atomic.Bool     // a change could not be looked at: again on the next round
+	changes atomic.Int64    // how often something may have changed
+	saving  sync.Mutex      // one writes unsaved results again at a time
+	jobs    sync.WaitGroup  // started jobs, claims, and what is being given back
+	writes  sync.WaitGroup  // results on their way to the database
+	running context.Context //nolint:containedctx // the life of started jobs, not of a call
+	cancel  context.CancelFunc
+	beats   heartbeat
+	ending  bool          // Stop was called
+	stopped chan struct{} // closed when stopErr is set
+	stopErr error
 }
 
 // New returns a queue that does nothing until Start.

@@ -94,7 +94,6 @@ func sqliteDSN(path string, readOnly bool) string {
 		"wal_autocheckpoint(4000)",
 		"journal_size_limit(67108864)",
 		"secure_delete(1)", // what is erased is overwritten, not just forgotten
-		"temp_store(MEMORY)",
 	} {
 		q.Add("_pragma", p)
 	}

@@ -26,13 +26,16 @@ type DueKey struct {
 // Due lists keys that have unleased rows, in key order after a given key, at most
 // limit of them: each costs one descent of the claim index, however many rows it has.
 // A result shorter than limit means that the end was reached.
+//
+// The comparison names all columns of the index, with the largest time there is: one
+// of its first three alone makes SQLite walk over all rows of the key before.
 func (y *System) Due(ctx context.Context, after Key, limit int) ([]DueKey, error) {
 	var keys []DueKey
 	for len(keys) < limit {
 		var k DueKey
 		var next int64
 		err := y.engine.Kept().QueryRowContext(ctx, `SELECT lane, operator_id, site, next_at FROM delivery
-WHERE state = 'queued' AND lease = '' AND NOT held AND (lane, operator_id, site) > ($1, $2, $3)
+WHERE state = 'queued' AND lease = '' AND NOT held AND (lane, operator_id, site, next_at) > ($1, $2, $3, 9223372036854775807)
 ORDER BY lane, operator_id, site, next_at LIMIT 1`, after.Lane, after.OperatorID, after.Site).
 			Scan(&k.Lane, &k.OperatorID, &k.Site, &next)
 		if errors.Is(err, sql.ErrNoRows) {
