@@ -70,6 +70,9 @@ func writeLines(h hash.Hash, body []byte) {
 	h.Write(body[done:])
 }
 
+// blankWindow is how far nextBlank looks ahead for any white space at all.
+const blankWindow = 4096
+
 // nextBlank returns the index of the first byte at or after from that may begin
 // white space in need of a change: a tab, or a space before a space or a control
 // character. It returns len(body) if there is none. It may name a byte which is
@@ -83,7 +86,15 @@ func nextBlank(body []byte, from int) int {
 		tops = 0x80 * ones
 	)
 	i := from
-	for ; i+9 <= len(body); i += 8 {
+	for free := 0; i+9 <= len(body); i += 8 {
+		if i >= free { // base64 and the like have no white space to look at
+			window := body[i:min(i+blankWindow, len(body))]
+			if bytes.IndexByte(window, ' ') < 0 && bytes.IndexByte(window, '\t') < 0 {
+				i += len(window) - 8
+				continue
+			}
+			free = i + blankWindow
+		}
 		here := binary.LittleEndian.Uint64(body[i:])
 		next := binary.LittleEndian.Uint64(body[i+1:])
 		space := here ^ ' '*ones // zero where a space is

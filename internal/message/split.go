@@ -21,19 +21,25 @@ func Split(raw []byte) (header, body []byte, err error) {
 			Message: "the mail has a bare CR, a bare LF or a NUL; lines must end with CRLF",
 		}
 	}
+	header, body = SplitClean(raw)
+	return header, body, nil
+}
+
+// SplitClean is Split for a mail whose line ends were checked as it came in.
+func SplitClean(raw []byte) (header, body []byte) {
 	if bytes.HasPrefix(raw, []byte("\r\n")) {
-		return raw[:2:2], raw[2:], nil
+		return raw[:2:2], raw[2:]
 	}
 	if i := bytes.Index(raw, []byte("\r\n\r\n")); i >= 0 {
-		return raw[: i+4 : i+4], raw[i+4:], nil
+		return raw[: i+4 : i+4], raw[i+4:]
 	}
 	switch {
 	case len(raw) == 0:
-		return []byte("\r\n"), nil, nil
+		return []byte("\r\n"), nil
 	case raw[len(raw)-1] == '\n':
-		return slices.Concat(raw, []byte("\r\n")), nil, nil
+		return slices.Concat(raw, []byte("\r\n")), nil
 	default:
-		return slices.Concat(raw, []byte("\r\n\r\n")), nil, nil
+		return slices.Concat(raw, []byte("\r\n\r\n")), nil
 	}
 }
 

@@ -70,11 +70,11 @@ func TestGoSMTPClient(t *testing.T) {
 	}
 	want := []waypost.Submission{
 		{
-			Principal: waypost.Principal{CredentialID: "cred-me"}, Source: "smtp", Peer: "192.0.2.1", HelloName: "go-smtp.test",
+			Principal: waypost.Principal{CredentialID: "cred-me"}, Source: "smtp", Clean: true, Peer: "192.0.2.1", HelloName: "go-smtp.test",
 			Protocol: "ESMTPSA", MailFrom: "a@b.test", Recipients: []string{"c@d.test"}, Message: []byte(testMail),
 		},
 		{
-			Principal: waypost.Principal{CredentialID: "cred-me"}, Source: "smtp", Peer: "192.0.2.1", HelloName: "go-smtp.test",
+			Principal: waypost.Principal{CredentialID: "cred-me"}, Source: "smtp", Clean: true, Peer: "192.0.2.1", HelloName: "go-smtp.test",
 			Protocol: "UTF8SMTPSA", MailFrom: "ä@b.test", Recipients: []string{"c@d.test"}, Message: []byte(testMail),
 		},
 	}

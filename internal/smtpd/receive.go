@@ -111,6 +111,7 @@ func (s *session) accept(content []byte) error {
 		MailFrom:   s.mail.from,
 		Recipients: s.mail.recipients,
 		Message:    content,
+		Clean:      true,
 	})
 	if err != nil {
 		return err

@@ -29,7 +29,8 @@ func TestSessionHandsOverSubmission(t *testing.T) {
 	c.cmd("QUIT", "221 2.0.0 ")
 	c.wantClosed()
 	want := []waypost.Submission{{
-		Principal: waypost.Principal{CredentialID: "network"}, Source: "smtp", Peer: "127.0.0.1",
+		Principal: waypost.Principal{CredentialID: "network"}, Source: "smtp", Clean: true,
+		Peer:      "127.0.0.1",
 		HelloName: "client.test", Protocol: "ESMTP",
 		MailFrom: "a@b.test", Recipients: []string{"c@D.test", `"odd > name"@d.test`},
 		Message: []byte("Subject: x\r\n\r\n.dot\r\n\xc3\xa4\r\n"),

@@ -22,7 +22,7 @@ func (d *draft) read() error {
 			Message: fmt.Sprintf("the message has %d bytes, %d are allowed", size, d.p.o.Limits.Size),
 		}
 	}
-	block, body, err := message.Split(d.sub.Message)
+	block, body, err := d.split()
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,15 @@ func (d *draft) read() error {
 
 func forbidden(code, text string) error {
 	return &waypost.Error{Kind: waypost.Forbidden, Code: code, SMTP: "5.7.1", Message: text}
+}
+
+// split cuts the mail in two, checking its line ends unless that was done on the way in.
+func (d *draft) split() (block, body []byte, err error) {
+	if d.sub.Clean {
+		block, body = message.SplitClean(d.sub.Message)
+		return block, body, nil
+	}
+	return message.Split(d.sub.Message)
 }
 
 // identify finds the operator, whether the principal may send for it, and its account.

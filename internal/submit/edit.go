@@ -85,8 +85,8 @@ func (d *draft) from() (waypost.Address, bool, error) {
 }
 
 func (d *draft) messageIDDomain(from waypost.Address) string {
-	if domain, err := dns.ToASCII(waypost.DomainOf(d.p.o.Platform.Email)); err == nil && domain != "" {
-		return domain
+	if d.p.domain != "" {
+		return d.p.domain
 	}
 	if domain, err := dns.ToASCII(waypost.DomainOf(from.Email)); err == nil && domain != "" {
 		return domain
@@ -107,6 +107,7 @@ func (d *draft) address(ctx context.Context) error {
 		next = s.SendAt
 	}
 	queued := 0
+	d.deliveries = make([]waypost.Delivery, 0, len(s.Recipients))
 	seen := make(map[string]bool, len(s.Recipients))
 	for i, recipient := range s.Recipients {
 		local, domain, err := waypost.SplitAddress(recipient)

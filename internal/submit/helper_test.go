@@ -174,6 +174,16 @@ func (w *world) stored(id string) *waypost.Message {
 	return m
 }
 
+// summary reads an accepted message as its operator would.
+func (w *world) summary(id string) *waypost.Message {
+	w.t.Helper()
+	d, err := w.db.Store.Message(w.t.Context(), "op", id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &d.Messages[0]
+}
+
 func (w *world) deliveries(id string) []waypost.Delivery {
 	w.t.Helper()
 	d, err := w.db.Store.Message(w.t.Context(), "op", id)

@@ -23,26 +23,30 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		code   string
 		smtp   string
 	}{
-		"no header":            {func(_ *world, s *waypost.Submission) { s.Message = []byte("\r\nhello\r\n") }, invalid, "bad_from", "5.6.0"},
-		"empty":                {func(_ *world, s *waypost.Submission) { s.Message = nil }, invalid, "bad_from", "5.6.0"},
+		"no header":             {func(_ *world, s *waypost.Submission) { s.Message = []byte("\r\nhello\r\n") }, invalid, "bad_from", "5.6.0"},
+		"empty":                 {func(_ *world, s *waypost.Submission) { s.Message = nil }, invalid, "bad_from", "5.6.0"},
 		"line that is no field": {func(_ *world, s *waypost.Submission) { s.Message = mail("what is this") }, invalid, "bad_header", "5.6.0"},
-		"bare LF":              {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\nb\r\n"...) }, invalid, "bare_cr_lf", "5.6.11"},
-		"bare CR":              {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\rb\r\n"...) }, invalid, "bare_cr_lf", "5.6.11"},
-		"NUL":                  {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\x00b\r\n"...) }, invalid, "bare_cr_lf", "5.6.11"},
-		"too big":              {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), make([]byte, 1<<20)...) }, tooLarge, "message_too_large", "5.3.4"},
+		"bare LF":               {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\nb\r\n"...) }, invalid, "bad_line_end", "5.6.11"},
+		"bare CR":               {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\rb\r\n"...) }, invalid, "bad_line_end", "5.6.11"},
+		"NUL":                   {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), "a\x00b\r\n"...) }, invalid, "bad_line_end", "5.6.11"},
+		"too big":               {func(_ *world, s *waypost.Submission) { s.Message = append(mail(), make([]byte, 1<<20)...) }, tooLarge, "message_too_large", "5.3.4"},
 		"100,000 headers": {
-			func(_ *world, s *waypost.Submission) { s.Message = mail(strings.TrimSuffix(strings.Repeat("X: y\r\n", 100_000), "\r\n")) },
+			func(_ *world, s *waypost.Submission) {
+				s.Message = mail(strings.TrimSuffix(strings.Repeat("X: y\r\n", 100_000), "\r\n"))
+			},
 			tooLarge, "header_too_large", "5.3.4",
 		},
 		"2,000 headers": {
-			func(_ *world, s *waypost.Submission) { s.Message = mail(strings.TrimSuffix(strings.Repeat("X: y\r\n", 2000), "\r\n")) },
+			func(_ *world, s *waypost.Submission) {
+				s.Message = mail(strings.TrimSuffix(strings.Repeat("X: y\r\n", 2000), "\r\n"))
+			},
 			tooLarge, "header_too_large", "5.3.4",
 		},
-		"routing loop":      {func(_ *world, s *waypost.Submission) { s.Message = mail(received) }, invalid, "routing_loop", "5.4.6"},
-		"no From":           {func(_ *world, s *waypost.Submission) { s.Message = []byte("Subject: x\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
-		"two From fields":   {func(_ *world, s *waypost.Submission) { s.Message = mail("From: other@op.test") }, invalid, "bad_from", "5.6.0"},
-		"From of two":       {func(_ *world, s *waypost.Submission) { s.Message = []byte("From: a@op.test, b@op.test\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
-		"From of nobody":    {func(_ *world, s *waypost.Submission) { s.Message = []byte("From: nobody\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
+		"routing loop":    {func(_ *world, s *waypost.Submission) { s.Message = mail(received) }, invalid, "routing_loop", "5.4.6"},
+		"no From":         {func(_ *world, s *waypost.Submission) { s.Message = []byte("Subject: x\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
+		"two From fields": {func(_ *world, s *waypost.Submission) { s.Message = mail("From: other@op.test") }, invalid, "bad_from", "5.6.0"},
+		"From of two":     {func(_ *world, s *waypost.Submission) { s.Message = []byte("From: a@op.test, b@op.test\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
+		"From of nobody":  {func(_ *world, s *waypost.Submission) { s.Message = []byte("From: nobody\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
 		"foreign From, refused by policy": {func(_ *world, s *waypost.Submission) {
 			s.Principal.FromPolicy, s.Message = waypost.FromRefuse, []byte("From: a@evil.test\r\n\r\n")
 		}, forbidden, "from_not_allowed", "5.7.1"},

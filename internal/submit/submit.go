@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
@@ -67,8 +68,9 @@ type Retention struct {
 
 // Pipeline accepts submissions.
 type Pipeline struct {
-	o     Options
-	rates *rates
+	o      Options
+	rates  *rates
+	domain string // of the platform, A-labels; "" for none
 }
 
 // New returns a Pipeline.
@@ -95,7 +97,11 @@ func New(o Options) *Pipeline {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Pipeline{o: o, rates: newRates(l.PerMinute)}
+	p := &Pipeline{o: o, rates: newRates(l.PerMinute)}
+	if domain, err := dns.ToASCII(waypost.DomainOf(o.Platform.Email)); err == nil {
+		p.domain = domain
+	}
+	return p
 }
 
 // MaxSize is the largest message accepted, in bytes.

@@ -73,6 +73,7 @@ type Submission struct {
 	MailFrom   string   // envelope sender as given; the route decides what is used
 	Recipients []string // envelope recipients, at least one
 	Message    []byte   // header block, empty line, body; CRLF line ends
+	Clean      bool     // bare CR, bare LF and NUL were refused as the message came in
 
 	Kind           Kind // "" lets header, credential default and "other" decide, in this order
 	Lane           Lane // "" derives it from the kind
