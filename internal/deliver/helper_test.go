@@ -148,8 +148,15 @@ func short(k mailtest.Knobs) func(*deliver.Options) {
 			answer mailtest.Answer
 			limit  *time.Duration
 		}{
-			{k.Greet, &t.Greet}, {k.Hello, &t.Hello}, {k.StartTLS, &t.TLS}, {k.Auth, &t.Auth}, {k.Mail, &t.Mail},
-			{k.Rcpt, &t.Rcpt}, {k.Data, &t.Data}, {k.Body, &t.Block}, {k.Dot, &t.Dot},
+			{k.Greet, &t.Greet},
+			{k.Hello, &t.Hello},
+			{k.StartTLS, &t.TLS},
+			{k.Auth, &t.Auth},
+			{k.Mail, &t.Mail},
+			{k.Rcpt, &t.Rcpt},
+			{k.Data, &t.Data},
+			{k.Body, &t.Block},
+			{k.Dot, &t.Dot},
 		} {
 			if stage.answer.Hang || stage.answer.Gate != nil {
 				*stage.limit = time.Second

@@ -90,6 +90,7 @@ func TestReturnPathOfOthersIsRefused(t *testing.T) {
 		"null path":                  "<>",
 		"an ordinary mailbox":        "postmaster@bounce.platform.test",
 		"prefix only":                "b-@bounce.platform.test",
+		"folds to our domain":        strings.Replace(r.Address(id), ".test", ".te\u017ft", 1),
 		"line ends inside":           strings.Replace(r.Address(id), "-", "-\r\n", 1),
 	} {
 		if got, ok := r.Delivery(address); ok {

@@ -181,7 +181,11 @@ func TestKindAndLane(t *testing.T) {
 			if tt.in.field != "" {
 				s.Message = mail(tt.in.field)
 			}
-			s.Kind, s.Lane, s.Principal.DefaultKind, s.Principal.Scopes = tt.in.kind, tt.in.lane, tt.in.byDefault, waypost.AllScopes()
+			s.Kind, s.Lane, s.Principal.DefaultKind = tt.in.kind, tt.in.lane, tt.in.byDefault
+			s.Principal.Scopes = []waypost.Scope{waypost.ScopeSend, waypost.ScopeSecurity}
+			if tt.in.lane == waypost.LaneAlarm {
+				s.Principal.Scopes = append(s.Principal.Scopes, waypost.ScopeAlarm)
+			}
 			r := w.mustAccept(s)
 			d := w.deliveries(r.ID)[0]
 			if m := w.stored(r.ID); m.Kind != tt.kind || m.Lane != tt.lane || d.Kind != tt.kind || d.Lane != tt.lane {
@@ -358,7 +362,7 @@ func TestPlatformCredentialSendsForTheOperatorItNames(t *testing.T) {
 			t.Errorf("operator %q, header %s", m.OperatorID, m.Header)
 		}
 	}
-	own := submission("X-Waypost-Operator: op") // naming oneself is no offence
+	own := submission("X-Waypost-Operator: op") // naming oneself is fine
 	w.mustAccept(own)
 }
 

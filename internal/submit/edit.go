@@ -120,11 +120,11 @@ func (d *draft) address(ctx context.Context) error {
 				return recipientError(i, recipient, err)
 			}
 		}
-		if key := local + "@" + site; seen[key] {
+		key := local + "@" + site
+		if seen[key] {
 			continue
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		if m.Test {
 			site = waypost.TestSite + site
 		}
