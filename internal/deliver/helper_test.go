@@ -140,7 +140,7 @@ func mx(t testing.TB, knobs mailtest.Knobs, change func(*deliver.Options)) (*wor
 	return w, fake
 }
 
-// short waits one second, not minutes, at the stages where a fake never answers.
+// short waits half a second, not minutes, at the stages where a fake never answers.
 func short(k mailtest.Knobs) func(*deliver.Options) {
 	return func(o *deliver.Options) {
 		t := &o.Timeouts
@@ -159,7 +159,7 @@ func short(k mailtest.Knobs) func(*deliver.Options) {
 			{k.Dot, &t.Dot},
 		} {
 			if stage.answer.Hang || stage.answer.Gate != nil {
-				*stage.limit = time.Second
+				*stage.limit = time.Second / 2
 			}
 		}
 	}

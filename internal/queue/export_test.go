@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"fmt"
+
+	"github.com/waypost/waypost/internal/store/system"
 )
 
 // Times that tests wait for.
@@ -137,4 +139,27 @@ func (q *Queue) Check() string {
 // Strays looks once for leases that are not in memory.
 func (q *Queue) Strays(ctx context.Context, before map[string]int64) (map[string]int64, error) {
 	return q.strays(ctx, before)
+}
+
+// Describe says what the queue knows of a key, for failures.
+func (q *Queue) Describe(key system.Key) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	k := q.keys[key]
+	text := fmt.Sprintf("busy %d %v, claims %d, held %d, unsaved %d, stopping %t, lease %v", q.busy, q.laneBusy, q.claims, q.held, len(q.unsaved), q.stopping, q.lease.age())
+	if k == nil {
+		return text + ", no key"
+	}
+	text += fmt.Sprintf(", due %t, claiming %t, parked %t, listed %d, slot %d at %v, jobs %d", k.due, k.claiming, k.parked, k.listed, k.slot, k.at, len(k.jobs))
+	for _, d := range q.dests {
+		for _, keys := range d.waiting {
+			for _, w := range keys {
+				if w == k {
+					text += fmt.Sprintf(", waits at %s: active %d, claimed %d, woken %d, jobs %d, closed %v, window %v, probing %t",
+						d.name, d.active, d.claimed, d.woken, d.jobs, d.closed, d.window, d.probing)
+				}
+			}
+		}
+	}
+	return text
 }

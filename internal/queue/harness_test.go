@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/queue"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/internal/store/system"
 	"github.com/waypost/waypost/internal/waypost"
@@ -145,9 +148,29 @@ func (w *world) within(d time.Duration, what string, so func() bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("not within %v: %s", d, what)
+			w.t.Fatalf("not within %v: %s; at %v:\n%s", d, what, time.Now(), w.left())
 		}
 	}
+}
+
+// left describes what is still queued, for failures.
+func (w *world) left() string {
+	rows, err := w.db.Engine.Reader().QueryContext(context.Background(), `SELECT id, operator_id, site, lane, kind, held, attempts, next_at, lease, control, reason
+FROM delivery WHERE state = 'queued' LIMIT 5`)
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	_ = engine.Each(rows, func(rows *sql.Rows) error {
+		var d waypost.Delivery
+		var next int64
+		var lane int
+		err := rows.Scan(&d.ID, &d.OperatorID, &d.Site, &lane, &d.Kind, &d.Held, &d.Attempts, &next, &d.Lease, &d.Control, &d.Reason)
+		key := system.Key{Lane: lane, OperatorID: d.OperatorID, Site: d.Site}
+		fmt.Fprintf(&b, "%v %s held %t, next %v, lease %q, control %q, %s; %s\n", key, d.Kind, d.Held, waypost.FromMillis(next), d.Lease, d.Control, d.Reason, w.q.Describe(key))
+		return err
+	})
+	return b.String()
 }
 
 // accept accepts a mail as submit does: handed over if the queue takes it.

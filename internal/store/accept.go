@@ -200,7 +200,7 @@ func appendMessage(args []any, m *waypost.Message, eraseAt time.Time) ([]any, er
 	}
 	return append(args, m.ID, m.OperatorID, m.BatchID, m.Credential, m.Source, string(m.Kind), int64(m.Lane.Rank()), m.Test,
 		m.MailFrom, m.From.Email, m.From.Name, m.Subject, m.HeaderID, m.Size, m.EightBit, m.HeaderUTF8, tags, metadata,
-		waypost.Millis(m.Created), waypost.Millis(m.SendAt), waypost.Millis(m.Expires), waypost.Millis(eraseAt), int64(0),
+		waypost.Millis(m.Created), waypost.Millis(m.SendAt), waypost.Millis(m.Expires), waypost.Millis(eraseAt), waypost.Millis(m.Erased),
 		m.BodyID, notNull(m.Header)), nil
 }
 
