@@ -204,7 +204,7 @@ func (t *try) openMX(ctx context.Context, host string, addr netip.Addr, withTLS 
 	conn, err := g.DialAddr(dialCtx, target)
 	cancel()
 	if err != nil {
-		t.step(waypost.PhaseConnect, started, false, host+" "+target.String()+": "+err.Error(), "")
+		t.step(waypost.PhaseConnect, started, false, host+" "+target.String()+": "+words(waypost.PhaseConnect, err), "")
 		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
 	t.step(waypost.PhaseConnect, started, true, host+" "+target.String(), "")

@@ -152,7 +152,7 @@ func (t *try) connectRelay(ctx context.Context, r relayTo) (*session, error) {
 			return nil, &smtpc.Error{Phase: waypost.PhaseDNS, Err: err}
 		}
 		t.step(waypost.PhaseDNS, started, true, r.relay.Host, "")
-		t.step(waypost.PhaseConnect, started, false, target+": "+err.Error(), "")
+		t.step(waypost.PhaseConnect, started, false, target+": "+words(waypost.PhaseConnect, err), "")
 		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
 	t.at.address = conn.RemoteAddr().String()
@@ -162,6 +162,9 @@ func (t *try) connectRelay(ctx context.Context, r relayTo) (*session, error) {
 	err = t.login(ctx, s, r.relay)
 	t.at.tls = s.TLS()
 	if err != nil {
+		if phase := phaseOf(err); !t.stumbled && phase != "" { // nothing was said: what we wanted was not on offer
+			t.step(phase, time.Now(), false, err.Error(), "")
+		}
 		end(s)
 		return nil, err
 	}

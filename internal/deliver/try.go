@@ -11,15 +11,16 @@ import (
 
 // try is one job under way.
 type try struct {
-	d       *Deliverer
-	job     *waypost.Job
-	route   waypost.RouteKind // what attempts are recorded under: a fallback changes it
-	started time.Time
-	from    waypost.Address
-	pieces  [][]byte // the message as it leaves: signature, header, body
-	at      place    // where it was tried last
-	done    []bool   // reported, by delivery
-	vetoed  bool     // MayDot said no
+	d        *Deliverer
+	job      *waypost.Job
+	route    waypost.RouteKind // what attempts are recorded under: a fallback changes it
+	started  time.Time
+	from     waypost.Address
+	pieces   [][]byte // the message as it leaves: signature, header, body
+	at       place    // where it was tried last
+	done     []bool   // reported, by delivery
+	stumbled bool     // whoever watches has seen a stage fail
+	vetoed   bool     // MayDot said no
 }
 
 // place is where an attempt got to.
@@ -53,7 +54,7 @@ func (t *try) report(i int, in classify.Input) waypost.Outcome {
 	}
 	reply := in.Reply
 	if reply.Code == 0 && in.Err != nil {
-		reply.Text = in.Err.Error()
+		reply.Text = words(in.Phase, in.Err)
 	}
 	t.done[i] = true
 	t.job.Report(i, waypost.Attempt{
@@ -139,6 +140,7 @@ func (t *try) watched() bool { return t.job.Step != nil }
 // step tells whoever watches.
 func (t *try) step(phase waypost.Phase, started time.Time, ok bool, detail, reply string) {
 	if t.job.Step != nil {
+		t.stumbled = t.stumbled || !ok
 		t.job.Step(waypost.Step{
 			Phase: phase, Started: started, Millis: time.Since(started).Milliseconds(), OK: ok, Detail: detail, Reply: reply,
 		})
@@ -151,13 +153,17 @@ func (t *try) trace() func(smtpc.Step) {
 		return nil
 	}
 	return func(s smtpc.Step) {
+		if s.Command == "QUIT" { // says nothing about the mail
+			return
+		}
 		detail := s.Command
 		if s.Err != nil {
-			detail = s.Err.Error()
+			detail = words(s.Phase, s.Err)
 		}
+		ok := s.Err == nil && (s.Reply.Code == 0 || s.Reply.Positive())
+		t.stumbled = t.stumbled || !ok
 		t.job.Step(waypost.Step{
-			Phase: s.Phase, Started: s.Started, Millis: s.Took.Milliseconds(),
-			OK: s.Err == nil && (s.Reply.Code == 0 || s.Reply.Positive()), Detail: detail, Reply: s.Reply.String(),
+			Phase: s.Phase, Started: s.Started, Millis: s.Took.Milliseconds(), OK: ok, Detail: detail, Reply: s.Reply.String(),
 		})
 	}
 }
