@@ -161,6 +161,6 @@ func Addresses(ctx context.Context, r Resolver, host string) ([]netip.Addr, erro
 func sample(addrs []netip.Addr) []netip.Addr {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] }) //nolint:gosec // spreads load, hides nothing
 	return addrs[:min(len(addrs), MaxAddresses)]
 }

@@ -20,6 +20,7 @@ type share struct {
 	size    int64
 	bytes   *semaphore.Weighted
 	reading *semaphore.Weighted // messages being read, whose size is not counted yet
+	short   atomic.Int32        // jobs with a session that wait for bytes
 }
 
 // readers bounds how many messages of a share are read at once.
@@ -51,8 +52,9 @@ func (s *share) try(size int64) *content {
 	return &content{share: s, size: size}
 }
 
-// read reads a message and waits for room to keep it.
-func (s *share) read(ctx context.Context, store Store, messageID string) (*waypost.Message, *content, error) {
+// read reads a message and waits for room to keep it. If there is none at once,
+// makeRoom is called to get back what nobody needs yet.
+func (s *share) read(ctx context.Context, store Store, messageID string, makeRoom func()) (*waypost.Message, *content, error) {
 	if err := s.reading.Acquire(ctx, 1); err != nil {
 		return nil, nil, err
 	}
@@ -64,8 +66,13 @@ func (s *share) read(ctx context.Context, store Store, messageID string) (*waypo
 		return nil, nil, err
 	}
 	c := &content{share: s, size: min(m.Size, s.size)}
-	if err := s.bytes.Acquire(ctx, c.size); err != nil {
-		return nil, nil, fmt.Errorf("wait for memory: %w", err)
+	if !s.bytes.TryAcquire(c.size) {
+		s.short.Add(1)
+		defer s.short.Add(-1)
+		makeRoom()
+		if err := s.bytes.Acquire(ctx, c.size); err != nil {
+			return nil, nil, fmt.Errorf("wait for memory: %w", err)
+		}
 	}
 	c.jobs.Store(1)
 	return m, c, nil
@@ -78,5 +85,29 @@ const readTimeout = 30 * time.Second
 func (c *content) done() {
 	if c != nil && c.jobs.Add(-1) == 0 {
 		c.share.bytes.Release(c.size)
+	}
+}
+
+// unload gives back the content of a job that has not started; it is read again when
+// its turn comes. Else jobs that wait for a session could hold all the memory that
+// the jobs which have one wait for.
+func (j *job) unload() {
+	if j.content != nil {
+		j.content.done()
+		j.content, j.message = nil, nil
+	}
+}
+
+// makeRoom unloads what waits in memory on a share. A handover that starts later
+// finds the share short and does so by itself.
+func (q *Queue) makeRoom(s *share) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, k := range q.keys {
+		for _, j := range k.jobs {
+			if j.content != nil && j.content.share == s {
+				j.unload()
+			}
+		}
 	}
 }

@@ -46,6 +46,7 @@ func (q *Queue) claim(k *keyState) {
 		c.dest.claimed -= c.slots
 	}
 	k.claiming, k.due, k.parked = false, c.due, c.parked
+	from := q.turnOver(k)
 	for _, j := range c.jobs {
 		q.take(j)
 	}
@@ -55,7 +56,7 @@ func (q *Queue) claim(k *keyState) {
 	}
 	k.jobs = append(k.jobs, c.jobs...)
 	if c.wait != nil {
-		q.await(k, c.wait, now)
+		q.await(k, c.wait, from == c.wait, now)
 		q.serve(c.wait) // a slot may have become free since we looked
 	}
 	if !c.again.IsZero() {
@@ -69,8 +70,11 @@ func (q *Queue) claim(k *keyState) {
 	if c.dest != nil {
 		q.serve(c.dest)
 	}
-	q.endTurn(k)
+	if from != nil {
+		q.serve(from)
+	}
 	q.dispatch()
+	q.forget(k)
 }
 
 // claimJobs leases what a key may start now, and some more that waits in memory.

@@ -41,7 +41,7 @@ func TestControlOfALeasedDeliveryIsHonouredBeforeMail(t *testing.T) {
 				if d := w.only(a); d.State != want.State || d.Held != want.Held || d.Lease != "" || d.Control != "" || d.Attempts != 0 {
 					t.Errorf("%+v", d)
 				}
-				w.pass(time.Hour)
+				w.pass(5 * time.Minute)
 				if n := w.deliver.total(); n != 0 {
 					t.Error("sent all the same")
 				}
@@ -360,7 +360,7 @@ func TestUncertainMailStaysOnItsRoute(t *testing.T) {
 		if !d.Held || w.deliver.total() != 0 || !strings.Contains(d.Reason, "over relay may have arrived; release it to send it over direct") {
 			t.Fatalf("%+v", d)
 		}
-		w.pass(time.Hour)
+		w.pass(5 * time.Minute)
 		w.control(a, store.Release)
 		w.settled()
 		if d := w.only(a); d.State != waypost.Delivered || d.Route != waypost.RouteDirect {

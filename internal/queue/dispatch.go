@@ -59,7 +59,7 @@ func (q *Queue) next(k *keyState, now time.Time) {
 		q.flush(k, d)
 		q.list(k)
 	case d.open(k, now) <= 0:
-		q.await(k, d, now)
+		q.await(k, d, k.from == d, now)
 	default:
 		k.jobs[0] = nil
 		k.jobs = k.jobs[1:]
@@ -78,14 +78,15 @@ func (q *Queue) endTurn(k *keyState) {
 	q.forget(k)
 }
 
-// await makes a key wait for a slot of its destination. q.mu is held.
-func (q *Queue) await(k *keyState, d *destination, now time.Time) {
+// await makes a key wait for a slot of its destination: as the first if it was first
+// in line before and somebody more urgent was quicker. q.mu is held.
+func (q *Queue) await(k *keyState, d *destination, first bool, now time.Time) {
 	if k.listed != nowhere {
 		return
 	}
 	k.listed = atDest
 	waiting := &d.waiting[k.key.Lane]
-	if k.from == d { // it was first in line, and somebody more urgent was quicker
+	if first {
 		*waiting = slices.Insert(*waiting, 0, k)
 	} else {
 		*waiting = append(*waiting, k)
@@ -124,6 +125,7 @@ func (q *Queue) serve(d *destination) {
 				again = true
 				continue
 			}
+			q.turnOver(k)
 			k.from = d
 			d.woken++
 			q.list(k)

@@ -126,11 +126,11 @@ func TestRetryNowBringsDeferredMailBack(t *testing.T) {
 func TestMailIsNotSentBeforeItsTime(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.run()
-		a, ok := w.accept(storetest.Mail{In: time.Hour})
+		a, ok := w.accept(storetest.Mail{In: 10 * time.Minute})
 		if ok {
 			t.Fatal("handed over before its time")
 		}
-		w.pass(59 * time.Minute)
+		w.pass(9 * time.Minute)
 		if n := w.deliver.started(); n != 0 {
 			t.Fatal("sent too early")
 		}
@@ -279,7 +279,7 @@ func TestTestMailIsTriedOnce(t *testing.T) {
 				if !ok {
 					t.Fatal("refused")
 				}
-				w.pass(time.Hour)
+				w.pass(5 * time.Minute)
 				if d := w.only(a); d.State != tc.want || w.deliver.started() != 1 {
 					t.Errorf("%+v, %d tries", d, w.deliver.started())
 				}

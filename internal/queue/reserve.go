@@ -128,6 +128,9 @@ func (q *Queue) start(jobs []*job) {
 		}
 		k := q.key(j.key.key)
 		j.key = k
+		if j.content.share.short.Load() > 0 {
+			j.unload()
+		}
 		k.jobs = append(k.jobs, j)
 		q.list(k)
 	}

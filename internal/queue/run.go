@@ -188,7 +188,8 @@ func (q *Queue) load(ctx context.Context, j *job) (*waypost.Message, error) {
 	if j.message != nil {
 		return j.message, nil
 	}
-	m, c, err := q.budget[j.lane].read(ctx, q.store, j.messageID)
+	share := q.budget[j.lane]
+	m, c, err := share.read(ctx, q.store, j.messageID, func() { q.makeRoom(share) })
 	j.content = c
 	return m, err
 }

@@ -24,7 +24,7 @@ func (k *kept) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 	if s, ok := k.stmts[query]; ok {
 		return s, nil
 	}
-	s, err := k.db.PrepareContext(ctx, query)
+	s, err := k.db.PrepareContext(ctx, query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (k *kept) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 
 // QueryContext runs a kept statement that returns rows.
 func (k *kept) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := k.PrepareContext(ctx, query)
+	s, err := k.PrepareContext(ctx, query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (k *kept) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 // QueryRowContext runs a kept statement that returns at most one row.
 func (k *kept) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	s, err := k.PrepareContext(ctx, query)
+	s, err := k.PrepareContext(ctx, query) //nolint:sqlclosecheck // kept until close
 	if err != nil {
 		return k.db.QueryRowContext(ctx, query, args...) // has the same error
 	}
