@@ -23,7 +23,7 @@ var (
 func (t *try) mail(from string, deliveries []int) smtpc.Mail {
 	m := smtpc.Mail{
 		From: from, EightBit: t.job.Message.EightBit, SMTPUTF8: t.job.Message.HeaderUTF8, Message: t.pieces,
-		Recipients: make([]string, len(deliveries)),
+		AfterDot: t.job.AfterDot, Recipients: make([]string, len(deliveries)),
 		BeforeDot: func() error {
 			err := t.job.MayDot()
 			t.vetoed = t.vetoed || err != nil

@@ -364,13 +364,13 @@ func TestNextRunTakesBackTheLeasesOfAKilledOne(t *testing.T) {
 	})
 }
 
-func TestStopReleasesWhatHasNotSaidMailAndWaitsForTheRest(t *testing.T) {
+func TestStopReleasesWhatIsBeforeTheDotAndWaitsForTheRest(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		gate := make(chan struct{})
 		talking := make(chan struct{}, 10)
-		w.deliver.do(func(ctx context.Context, j *waypost.Job, _ int) *waypost.Attempt {
+		w.deliver.do(func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
 			talking <- struct{}{}
-			hang(ctx, gate)
+			hang(j.AfterDot, gate)
 			return delivered(j)
 		})
 		w.run()
@@ -433,8 +433,8 @@ func TestStopReleasesWhatHasNotSaidMailAndWaitsForTheRest(t *testing.T) {
 
 func TestStopEndsSessionsWhenItsTimeIsUp(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.deliver.do(func(ctx context.Context, j *waypost.Job, _ int) *waypost.Attempt {
-			hang(ctx, nil)
+		w.deliver.do(func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
+			hang(j.AfterDot, nil)
 			return attempt(j, waypost.OutcomeUncertain, waypost.PhaseDot, 0, "interrupted")
 		})
 		w.run()
@@ -559,4 +559,41 @@ func TestAcceptThatEndsAfterTheQueueIsLeftToTheNextRun(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	})
+}
+
+func TestTwoNodesShareTheMail(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		other, _ := w.queue(w.deliver, func(o *queue.Options) { o.Alone, o.Node = false, "node-b" })
+		if err := other.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 300 {
+			w.row(storetest.Mail{OperatorID: []string{"a", "b"}[i%2], To: []string{[]string{"u@one.test", "u@two.test", "u@three.test"}[i%3]}})
+		}
+		w.deliver.do(func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
+			<-time.After(300 * time.Millisecond)
+			return delivered(j)
+		})
+		w.run()
+		ctx, cancel := context.WithCancel(context.Background())
+		ran := make(chan error, 1)
+		go func() { ran <- other.Run(ctx) }()
+		w.within(10*time.Second, "both have sessions", func() bool {
+			mine, _ := w.q.Depth()
+			theirs, _ := other.Depth()
+			return mine > 0 && theirs > 0
+		})
+		// One of them leaves; what it had is the other's at once.
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+		if err := other.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.within(2*time.Minute, "all is delivered", func() bool { return w.count(waypost.Delivered) == 300 })
+		if len(w.deliver.twice) != 0 {
+			t.Errorf("twice: %v", w.deliver.twice)
+		}
+	}, func(o *queue.Options) { o.Alone = false })
 }

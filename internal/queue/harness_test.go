@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -439,7 +438,7 @@ func (d *deliverer) Deliver(ctx context.Context, j *waypost.Job) {
 		before(ctx, j)
 	}
 	for i := range j.Deliveries {
-		if j.MayTalk(&j.Deliveries[i]) != nil {
+		if j.MayTalk(&j.Deliveries[i]) != nil || j.MayDot() != nil {
 			continue
 		}
 		a := delivered(j)
@@ -450,9 +449,6 @@ func (d *deliverer) Deliver(ctx context.Context, j *waypost.Job) {
 			continue
 		}
 		if a.Outcome == waypost.OutcomeDelivered {
-			if j.MayDot() != nil {
-				continue
-			}
 			d.mu.Lock()
 			id := j.Deliveries[i].ID
 			if d.sent[id]++; d.sent[id] > 1 {
@@ -481,12 +477,6 @@ func (d *deliverer) underWay() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.now
-}
-
-func (d *deliverer) wentFor(operator string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Contains(d.order, operator)
 }
 
 // hang keeps a session open until ctx ends or release is closed.

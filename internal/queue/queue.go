@@ -34,8 +34,8 @@ type Store interface {
 }
 
 // Deliverer tries a job. It returns when every delivery of the job is reported or
-// given up, and soon after ctx ends; it calls the job's functions one at a time, and
-// none after it returned.
+// given up, and soon after ctx ends, or the job's AfterDot for what has sent the final
+// dot; it calls the job's functions one at a time, and none after it returned.
 type Deliverer interface {
 	Deliver(ctx context.Context, j *waypost.Job)
 }
@@ -98,7 +98,7 @@ type Queue struct {
 	control  map[string]string               // cancel or hold asked for, by delivery
 	ours     map[string]struct{}             // deliveries leased to us that are somewhere in memory
 	unsaved  map[*system.Finish]*unsavedMark // results that could not be written yet
-	waiting  map[*job]struct{}               // started jobs that have not begun to talk
+	waiting  map[*job]struct{}               // started jobs; a stop lets go of those before the dot
 
 	wake    chan struct{}
 	rescan  atomic.Bool
@@ -210,8 +210,8 @@ func (q *Queue) takeBack(ctx context.Context) error {
 	return nil
 }
 
-// Run works until ctx ends; then nothing new is started, and what has not said MAIL
-// is released. It returns an error only when this node was taken for dead by others.
+// Run works until ctx ends; then nothing new is started, and what has not sent the
+// final dot is released. It returns an error only when this node was taken for dead by others.
 func (q *Queue) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return q.beats.watch(ctx) })
@@ -238,7 +238,7 @@ func (q *Queue) signal() {
 	}
 }
 
-// halt starts nothing new and releases the jobs that have not begun to talk.
+// halt starts nothing new and releases the jobs that have not sent the final dot.
 func (q *Queue) halt() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -253,8 +253,8 @@ func (q *Queue) halt() {
 	}
 }
 
-// Stop ends the queue: nothing new is started, sessions that have not said MAIL are
-// released at once, the others may finish until ctx ends. Results are recorded, then
+// Stop ends the queue: nothing new is started, sessions before the final dot are
+// released at once, the others may wait for their reply until ctx ends. Results are recorded, then
 // every lease is handed back. Nobody may accept any more, and Run's context must have
 // ended before or be ended by the caller. Further calls wait for the first and return
 // its error.

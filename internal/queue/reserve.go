@@ -52,7 +52,7 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 		return refused, false
 	}
 	if share != nil {
-		share.jobs.Store(int32(len(jobs))) //nolint:gosec // at most 1000 recipients
+		share.jobs.Store(int32(len(jobs))) // at most 1000 recipients
 		for _, j := range jobs {
 			j.content = share
 		}

@@ -83,7 +83,7 @@ func (q *Queue) run(ctx context.Context, j *job) {
 		return
 	}
 	now := time.Now()
-	closed := false
+	var closed bool
 	if r.relayBack.IsZero() {
 		closed = j.dest.judge(r.verdict, r.why, now)
 	} else {
@@ -128,8 +128,8 @@ func (q *Queue) try(ctx context.Context, j *job, r *result) {
 		Account: r.account, Route: r.decision.Route, Relay: r.decision.Relay, Site: j.key.key.Site, Lane: waypost.LaneOfRank(j.lane),
 		Message: message, Deliveries: j.deliveries, Pinned: j.pinned != "",
 		MayTalk: func(d *waypost.Delivery) error { return q.mayTalk(ctx, r, d) },
-		MayDot:  q.lease.mayDot,
-		Report:  r.report,
+		MayDot:  func() error { return q.mayDot(ctx) }, AfterDot: q.running,
+		Report: r.report,
 	}
 	if j.once != nil {
 		w.Step = j.once.Step
@@ -222,8 +222,16 @@ func (q *Queue) mayTalk(ctx context.Context, r *result, d *waypost.Delivery) err
 	if asked := q.control[d.ID]; asked != "" {
 		return fmt.Errorf("%s was asked for", asked)
 	}
-	delete(q.waiting, r.j)
 	return nil
+}
+
+// mayDot is asked right before the final dot. After it the job's context no longer
+// counts, so this is the last moment to heed it.
+func (q *Queue) mayDot(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errStopping
+	}
+	return q.lease.mayDot()
 }
 
 // stillSo checks that a job's route is what it was when something has changed since

@@ -27,17 +27,18 @@ func (q *Queue) scanLoop(ctx context.Context) {
 		if q.heed.Swap(false) {
 			q.Changed(ctx)
 		}
-		more, news, err := false, false, error(nil)
-		if alarms, more, err = q.scan(ctx, alarms, true); err == nil {
+		var more [2]bool
+		var err error
+		if alarms, more[0], err = q.scan(ctx, alarms, true); err == nil {
 			if others.Lane < 1 {
 				others = system.Key{Lane: 1}
 			}
-			others, news, err = q.scan(ctx, others, false)
+			others, more[1], err = q.scan(ctx, others, false)
 		}
 		if err != nil && ctx.Err() == nil {
 			q.log.Error("cannot scan the queue", "error", err)
 		}
-		if more || news {
+		if more[0] || more[1] {
 			q.Wake()
 		}
 		if !q.wait(ctx, ticker.C) {

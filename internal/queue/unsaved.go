@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/system"
@@ -94,10 +95,7 @@ func (q *Queue) saveUnsaved() int {
 	q.saving.Lock()
 	defer q.saving.Unlock()
 	q.mu.Lock()
-	again := make(map[*system.Finish]*unsavedMark, len(q.unsaved))
-	for f, u := range q.unsaved {
-		again[f] = u
-	}
+	again := maps.Clone(q.unsaved)
 	q.mu.Unlock()
 	if len(again) == 0 {
 		return 0

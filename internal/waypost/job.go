@@ -1,6 +1,9 @@
 package waypost
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Job is one message with some of its recipients, ready to be tried over a route.
 // Whoever carries it out calls Report once per delivery it settled; those it did
@@ -21,6 +24,9 @@ type Job struct {
 	// MayDot is asked right before the final dot. On an error the connection is
 	// dropped instead, which is a certain non-delivery.
 	MayDot func() error
+	// AfterDot governs the wait for the reply once MayDot has said yes; the context of
+	// the job ends earlier, when a shutdown lets go of whoever has not got that far.
+	AfterDot context.Context //nolint:containedctx // the second half of the job's own context
 	// Report tells what became of Deliveries[i]. Number and DeliveryID of the attempt
 	// are filled in by the receiver.
 	Report func(i int, a Attempt)
