@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/waypost/waypost/internal/store/system"
@@ -134,11 +133,6 @@ func (q *Queue) Check() string {
 		}
 	}
 	return ""
-}
-
-// Strays looks once for leases that are not in memory.
-func (q *Queue) Strays(ctx context.Context, before map[string]int64) (map[string]int64, error) {
-	return q.strays(ctx, before)
 }
 
 // Describe says what the queue knows of a key, for failures.

@@ -2,7 +2,6 @@ package dnstest
 
 import (
 	"sync"
-	"time"
 
 	mdns "github.com/miekg/dns"
 )
@@ -60,13 +59,6 @@ func (s *Server) Hold(name string) (release func()) {
 		}
 		close(hold)
 	})
-}
-
-// Lag delays every answer for a name; 0 ends it.
-func (s *Server) Lag(name string, d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lags[mdns.CanonicalName(name)] = d
 }
 
 // apply writes resp to w, spoiled.

@@ -6,8 +6,8 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"testing"
 	"time"
+	"testing"
 
 	mdns "github.com/miekg/dns"
 )
@@ -35,7 +35,6 @@ type Server struct {
 	records  map[string][]mdns.RR
 	faults   map[target]Fault
 	holds    map[string]chan struct{}
-	lags     map[string]time.Duration
 	negative uint32 // TTL of SOA records in negative answers, seconds
 	queries  []Query
 	watch    chan struct{} // closed and replaced at every query
@@ -65,7 +64,6 @@ func New(zones Zones) (*Server, error) {
 		records:  make(map[string][]mdns.RR),
 		faults:   make(map[target]Fault),
 		holds:    make(map[string]chan struct{}),
-		lags:     make(map[string]time.Duration),
 		negative: 60,
 		watch:    make(chan struct{}),
 	}
@@ -109,7 +107,7 @@ func listen() (net.PacketConn, net.Listener, error) {
 	return nil, nil, fmt.Errorf("no port free for both UDP and TCP: %w", last)
 }
 
-// Close stops the server; answers held back or lagging are dropped.
+// Close stops the server; answers held back are dropped.
 func (s *Server) Close() {
 	s.close.Do(func() {
 		close(s.closing)
@@ -219,10 +217,10 @@ func (s *Server) serve(w mdns.ResponseWriter, req *mdns.Msg) {
 	if !ok {
 		fault = s.faults[target{name, 0}]
 	}
-	hold, lag := s.holds[name], s.lags[name]
+	hold := s.holds[name]
 	s.mu.Unlock()
 
-	if !s.wait(hold, lag) {
+	if !s.wait(hold) {
 		return
 	}
 	resp := new(mdns.Msg)
@@ -243,17 +241,10 @@ func (s *Server) serve(w mdns.ResponseWriter, req *mdns.Msg) {
 }
 
 // wait holds an answer back; it reports false when the server closes meanwhile.
-func (s *Server) wait(hold chan struct{}, lag time.Duration) bool {
+func (s *Server) wait(hold chan struct{}) bool {
 	if hold != nil {
 		select {
 		case <-hold:
-		case <-s.closing:
-			return false
-		}
-	}
-	if lag > 0 {
-		select {
-		case <-time.After(lag):
 		case <-s.closing:
 			return false
 		}
