@@ -6,8 +6,8 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 	"testing"
+	"time"
 
 	mdns "github.com/miekg/dns"
 )
