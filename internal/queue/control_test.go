@@ -225,6 +225,49 @@ func TestGatewaySwitchedWhileMailWaitsInMemory(t *testing.T) {
 	})
 }
 
+func TestGatewaySwitchedToDirectSplitsMailBySite(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.accounts.change("op", onRelay("smtp.op.test"))
+		release := w.blocked()
+		w.run()
+		for range 6 {
+			w.accept(storetest.Mail{To: []string{"a@one.test", "b@two.test", "c@three.test"}})
+		}
+		w.settled()
+		w.account("op", func(a *waypost.Account) { a.Gateway = waypost.GatewayBuiltin })
+		release()
+		w.within(5*time.Second, "all goes out directly", func() bool { return w.count(waypost.Delivered) == 18 })
+	})
+}
+
+func TestRelayThatFailsElsewhereIsProbedByOneMail(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.accounts.change("op", onRelay("smtp.op.test"))
+		release := w.blocked()
+		w.run()
+		for range 15 { // five under way and the rest in memory
+			if _, ok := w.accept(storetest.Mail{}); !ok {
+				t.Fatal("not handed over")
+			}
+		}
+		w.settled()
+		// Another node found it failing, and it may be probed by now.
+		w.accounts.change("op", func(a *waypost.Account) {
+			a.RelayHealth = waypost.RelayHealth{FailingSince: time.Now().Add(-time.Hour), NextProbe: time.Now().Add(-time.Second)}
+		})
+		w.q.Changed(t.Context())
+		w.deliver.do(func(ctx context.Context, j *waypost.Job, _ int) *waypost.Attempt {
+			hang(ctx, nil)
+			return nil
+		})
+		release()
+		w.pass(30 * time.Second)
+		if n := w.deliver.underWay(); n != 1 {
+			t.Errorf("%d probes at once", n)
+		}
+	})
+}
+
 func relayRefuses(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
 	return attempt(j, waypost.OutcomeRouteDown, waypost.PhaseAuth, 535, "login refused")
 }
