@@ -12,6 +12,8 @@ export PATH := $(TOOLS):$(PATH)
 
 # The end-to-end tests run the binary as users do, so not under the race detector.
 E2E      = $(shell $(GO) list ./... | grep -E '/e2e(/|$$)')
+# Tests of these are shortened under the race detector and run whole without it.
+LONG     = ./internal/queue/
 PACKAGES = $(shell $(GO) list ./... | grep -vE '/e2e(/|$$)')
 
 .DEFAULT_GOAL := help
@@ -31,7 +33,8 @@ run: ## Run the gateway with its data in ./waypost-data
 	$(GO) run ./cmd/waypost serve
 
 test: test-deps ## Install what the tests need, then run them all
-	$(GO) test -race -shuffle=on -timeout 10m $(PACKAGES)
+	$(GO) test -race -short -shuffle=on -timeout 10m $(PACKAGES)
+	$(GO) test -shuffle=on -timeout 10m $(LONG)
 	$(if $(E2E),$(GO) test -shuffle=on -timeout 10m $(E2E))
 
 test-deps: ## Install what the tests need and is missing

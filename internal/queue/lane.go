@@ -11,7 +11,29 @@ type lane struct {
 	memory ring
 	rows   ring
 	pushed uint64
+	busy   map[string]int // sessions by operator
+	most   int            // sessions one operator may have in this lane; 0 for no limit
 }
+
+// operatorShare is the part of all sessions, in hundredths, that one operator may have in one
+// lane: its hanging sites must not take every session from the others.
+const operatorShare = 50
+
+// begin and end count an operator's session.
+func (l *lane) begin(operator string) {
+	if l.busy == nil {
+		l.busy = map[string]int{}
+	}
+	l.busy[operator]++
+}
+
+func (l *lane) end(operator string) {
+	if l.busy[operator]--; l.busy[operator] == 0 {
+		delete(l.busy, operator)
+	}
+}
+
+func (l *lane) full(operator string) bool { return l.most > 0 && l.busy[operator] >= l.most }
 
 func (l *lane) push(k *keyState) {
 	l.pushed++
@@ -35,21 +57,24 @@ func (l *lane) promote(k *keyState) {
 // pop takes the next key, nil if there is none. Without claim it leaves alone those
 // whose rows have to be claimed.
 func (l *lane) pop(claim bool) *keyState {
-	r := &l.memory
-	if claim && !l.rows.empty() && (r.empty() || l.rows.turn[0].since < r.turn[0].since) {
-		r = &l.rows
+	r, at := &l.memory, l.memory.next(l.full)
+	if claim {
+		if rows := l.rows.next(l.full); rows >= 0 && (at < 0 || l.rows.turn[rows].since < r.turn[at].since) {
+			r, at = &l.rows, rows
+		}
+	}
+	if at < 0 {
+		return nil
 	}
 	l.pushed++
-	k := r.pop(l.pushed)
-	if k != nil {
-		k.listed = nowhere
-	}
+	k := r.pop(at, l.pushed)
+	k.listed = nowhere
 	return k
 }
 
 // ready reports whether pop would return a key.
 func (l *lane) ready(claim bool) bool {
-	return !l.memory.empty() || (claim && !l.rows.empty())
+	return l.memory.next(l.full) >= 0 || (claim && l.rows.next(l.full) >= 0)
 }
 
 // ring is a lane's keys of one sort: operators in turn, and each operator's keys in turn.
@@ -75,14 +100,20 @@ func (r *ring) push(k *keyState, since uint64) {
 	r.keys[op] = append(r.keys[op], k)
 }
 
-// pop takes a key of the operator whose turn it is, and puts the operator behind the
-// others.
-func (r *ring) pop(since uint64) *keyState {
-	if len(r.turn) == 0 {
-		return nil
+// next returns the place of the first operator that may have another session, -1 if
+// there is none.
+func (r *ring) next(full func(operator string) bool) int {
+	return slices.IndexFunc(r.turn, func(t turn) bool { return !full(t.operator) })
+}
+
+// pop takes a key of the operator at a place, and puts the operator behind the others.
+func (r *ring) pop(at int, since uint64) *keyState {
+	op := r.turn[at].operator
+	if at == 0 {
+		r.turn = r.turn[1:]
+	} else {
+		r.turn = slices.Delete(r.turn, at, at+1)
 	}
-	op := r.turn[0].operator
-	r.turn = r.turn[1:]
 	keys := r.keys[op]
 	k := keys[0]
 	keys[0] = nil
@@ -106,8 +137,6 @@ func (r *ring) remove(k *keyState) {
 		r.turn = slices.DeleteFunc(r.turn, func(t turn) bool { return t.operator == op })
 	}
 }
-
-func (r *ring) empty() bool { return len(r.turn) == 0 }
 
 // shares are the sessions kept free for each lane, in hundredths of all sessions:
 // no lane can be starved by a more urgent one, and an alarm always finds a session.

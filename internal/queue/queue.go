@@ -143,6 +143,9 @@ func New(o Options) *Queue {
 		beats:    newHeartbeat(),
 		stopped:  make(chan struct{}),
 	}
+	for i := range q.lanes {
+		q.lanes[i].most = max(1, o.Sessions*operatorShare/100)
+	}
 	q.running, q.cancel = context.WithCancel(context.Background())
 	return q
 }

@@ -41,6 +41,7 @@ func (q *Queue) begin(j *job) {
 	j.dest.jobs--
 	j.dest.active++
 	q.laneBusy[j.lane]++
+	q.lanes[j.lane].begin(j.key.key.OperatorID)
 	q.busy++
 	ctx, cancel := context.WithCancel(q.running)
 	j.cancel = cancel
@@ -73,6 +74,7 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	delete(q.waiting, j)
 	j.dest.active--
 	q.laneBusy[j.lane]--
+	q.lanes[j.lane].end(j.key.key.OperatorID)
 	q.busy--
 	q.held -= len(j.deliveries)
 	if q.o.Observe != nil {
