@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,16 +74,21 @@ func newQueue[T any](e *Engine, first bool, apply func(ctx context.Context, tx *
 	return &Queue[T]{c: c, index: index}
 }
 
-// Do writes an item and waits until it is durable or failed. A context that ends
-// meanwhile does not take the item back: the error then says nothing about it.
+// Do writes an item and waits until it is durable or failed. A context that ends takes
+// the item back as long as no group has it; after that the outcome is waited for, which
+// the deadlines of a commit bound, so that nobody reads results still being written.
 func (q *Queue[T]) Do(ctx context.Context, item T, size int) error {
 	done := make(chan error, 1)
-	q.c.put(&entry{queue: q.index, item: item, size: size, waited: true, done: func(err error) { done <- err }})
+	e := &entry{queue: q.index, item: item, size: size, waited: true, done: func(err error) { done <- err }}
+	q.c.put(e)
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("wait for commit: %w", ctx.Err())
+		if q.c.takeBack(e) {
+			return fmt.Errorf("wait for commit: %w", ctx.Err())
+		}
+		return <-done
 	}
 }
 
@@ -151,6 +157,22 @@ func (c *committer) put(e *entry) {
 	}
 	c.mu.Unlock()
 	c.signal()
+}
+
+// takeBack removes an entry that waits and says whether it did.
+func (c *committer) takeBack(e *entry) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.waiting, e)
+	if i < 0 {
+		return false
+	}
+	// Anew, not in place: groups share the array.
+	c.waiting = slices.Concat(c.waiting[:i], c.waiting[i+1:])
+	if e.waited {
+		c.waited--
+	}
+	return true
 }
 
 // Waiting is how many items wait to be taken into a group.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -335,10 +336,36 @@ func TestACallerThatGivesUpHarmsNobody(t *testing.T) {
 		if err := b.write("next"); err != nil {
 			t.Error(err)
 		}
-		for _, name := range []string{"first", "impatient", "next"} {
+		for _, name := range []string{"first", "next"} {
 			if !b.has(t, name) {
 				t.Errorf("%s is lost", name)
 			}
+		}
+		if b.has(t, "impatient") {
+			t.Error("an item whose caller gave up before its group began was written")
+		}
+	})
+}
+
+// A caller reads what its item set as soon as it has an answer, so there must be none
+// while the item is at work.
+func TestACallerThatGivesUpTooLateHearsTheOutcome(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(t.Context())
+		result := 0
+		b.before = func(context.Context, *engine.Tx, string) error {
+			cancel()
+			for range 1000 {
+				runtime.Gosched()
+			}
+			result++
+			return nil
+		}
+		if err := b.names.Do(ctx, "late", 1); err != nil {
+			t.Error(err)
+		}
+		if result != 1 || !b.has(t, "late") {
+			t.Errorf("answered before its end: result %d", result)
 		}
 	})
 }
