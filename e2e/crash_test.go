@@ -37,6 +37,7 @@ type ledger struct {
 	acked     map[string]string          // the message's id as acknowledged
 	arrivals  map[string]int             // copies the MX answered with 250, or was about to
 	headerIDs map[string]map[string]bool // their Message-IDs
+	damaged   []string                   // whose copy was not what was sent
 }
 
 func (l *ledger) acknowledged(to, id string) {
@@ -55,6 +56,9 @@ func (l *ledger) arrived(m mailtest.ReceivedMail) mailtest.Answer {
 	l.arrivals[to]++
 	if l.headerIDs[to] == nil {
 		l.headerIDs[to] = map[string]bool{}
+	}
+	if !strings.HasSuffix(string(m.Data), largeBody(to)) {
+		l.damaged = append(l.damaged, to)
 	}
 	for _, id := range fields(m.Data, "Message-ID") {
 		l.headerIDs[to][id] = true
@@ -130,7 +134,7 @@ func (c *submitter) session(w *wire, n int) int {
 		if c.careful {
 			more = append(more, fmt.Sprintf("Idempotency-Key: %d-%d\r\n", c.number, n))
 		}
-		code, text, err := w.send("a@operator.test", to, letter("a@operator.test", to, "crash", more...))
+		code, text, err := w.send("a@operator.test", to, letter("a@operator.test", to, "crash", more...)+largeBody(to))
 		if err != nil || code != 250 {
 			if err == nil && code >= 500 {
 				c.t.Errorf("mail refused: %d %s", code, text)
@@ -146,6 +150,14 @@ func (c *submitter) session(w *wire, n int) int {
 	return n
 }
 
+// largeBody is what makes some mails large enough for a file of their own, "" for others.
+func largeBody(to string) string {
+	if !strings.HasPrefix(to, "report") {
+		return ""
+	}
+	return strings.Repeat("for "+to+"\r\n", 5000)
+}
+
 // recipient is the same each time for the same mail.
 func (c *submitter) recipient(n int) string {
 	name := "user"
@@ -154,6 +166,8 @@ func (c *submitter) recipient(n int) string {
 		name = "gone"
 	case n%41 == 7:
 		name = "grey"
+	case n%13 == 5:
+		name = "report"
 	}
 	return fmt.Sprintf("%s-%d-%d@site%d.test", name, c.number, n, n%5)
 }
@@ -261,6 +275,9 @@ func (l *ledger) check(t *testing.T, db *sql.DB) {
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
+	}
+	for _, to := range l.damaged {
+		t.Errorf("%s got something else than was sent", to)
 	}
 	lost := 0
 	for to := range l.acked {

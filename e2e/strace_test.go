@@ -16,7 +16,8 @@ import (
 // TestNothingIsAcknowledgedBeforeItIsSynced watches the system calls of the server:
 // before the 250 to a mail over SMTP, and before the 202 over HTTP, is written, what it
 // acknowledges must have been written to the write-ahead log, and an fsync or
-// fdatasync of that log, begun after this write, must have returned.
+// fdatasync of that log, begun after this write, must have returned. The same holds of
+// the segment file that has the body of a large mail.
 func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 	strace := tool(t, "strace")
 	w := newWorld(t, mailtest.Knobs{})
@@ -41,11 +42,11 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 
 	const clients, mails = 6, 12
 	var mu sync.Mutex
-	wanted := map[string]bool{} // ids that were acknowledged
-	note200 := func(id string) {
+	wanted := map[string]string{} // ids that were acknowledged, with the recipient if the mail is large
+	note200 := func(id, large string) {
 		mu.Lock()
 		defer mu.Unlock()
-		wanted[id] = true
+		wanted[id] = large
 	}
 	var wait sync.WaitGroup
 	for i := range clients {
@@ -61,12 +62,16 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 				_, _, _ = c.try("AUTH PLAIN %s", plain("x", key))
 				for n := range mails {
 					to := fmt.Sprintf("user%d-%d@rcpt.test", i, n)
-					code, text, err := c.send("a@operator.test", to, letter("a@operator.test", to, "sync"))
+					mail, large := letter("a@operator.test", to, "sync"), ""
+					if n%3 == 0 {
+						mail, large = mail+strings.Repeat(to+"\r\n", 100<<10/len(to)), to
+					}
+					code, text, err := c.send("a@operator.test", to, mail)
 					if err != nil || code != 250 {
 						t.Errorf("%d %s, %v", code, text, err)
 						return
 					}
-					note200(acceptedID(text))
+					note200(acceptedID(text), large)
 				}
 				return
 			}
@@ -77,7 +82,7 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 					t.Errorf("%d %s, %v", status, text, err)
 					return
 				}
-				note200(answer.ID)
+				note200(answer.ID, "")
 			}
 		})
 	}
@@ -93,11 +98,16 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 		return end.Match(text)
 	})
 	calls := parseTrace(t, string(text))
-	seen := map[string]bool{}
+	seen, larges := map[string]bool{}, 0
 	for _, c := range calls {
 		for _, id := range c.acknowledges() {
 			seen[id] = true
-			if why := durableBefore(calls, id, c); why != "" {
+			why := durableBefore(calls, writeAheadLog, id, c)
+			if to := wanted[id]; to != "" && why == "" {
+				larges++
+				why = durableBefore(calls, segmentFile, to+`\r\n`+to, c)
+			}
+			if why != "" {
 				t.Errorf("%s was acknowledged although %s", id, why)
 			}
 		}
@@ -106,6 +116,9 @@ func TestNothingIsAcknowledgedBeforeItIsSynced(t *testing.T) {
 		if !seen[id] {
 			t.Errorf("the acknowledgement of %s is not in the trace", id)
 		}
+	}
+	if want := clients / 2 * mails / 3; larges != want {
+		t.Errorf("%d large mails in the trace, want %d", larges, want)
 	}
 	t.Logf("%d acknowledgements in %d system calls", len(seen), len(calls))
 }
@@ -166,28 +179,40 @@ func (c *call) acknowledges() []string {
 	return ids
 }
 
-func (c *call) onLog() bool { return strings.Contains(c.args, "waypost.db-wal>") }
+// How the files end that durable things are written to.
+const (
+	writeAheadLog = "waypost.db-wal>"
+	segmentFile   = ".seg>"
+)
 
-// durableBefore says why a message was not on the disk when an acknowledgement was
-// written, "" if it was.
-func durableBefore(calls []*call, id string, ack *call) string {
+// on is the file a call is about, if it ends in a certain way.
+func (c *call) on(suffix string) (file string, ok bool) {
+	before, _, ok := strings.Cut(c.args, suffix)
+	return before[strings.LastIndexByte(before, '<')+1:] + suffix, ok
+}
+
+func (c *call) syncs() bool { return c.name == "fsync" || c.name == "fdatasync" }
+
+// durableBefore says why what a word stands for was not on the disk when an
+// acknowledgement was written, "" if it was.
+func durableBefore(calls []*call, suffix, word string, ack *call) string {
 	written := false
 	for _, w := range calls {
-		if !w.onLog() || w.name == "fsync" || w.name == "fdatasync" || w.returned >= ack.begun || !strings.Contains(w.args, id) {
+		file, ok := w.on(suffix)
+		if !ok || w.syncs() || w.returned >= ack.begun || !strings.Contains(w.args, word) {
 			continue
 		}
 		written = true
 		for _, s := range calls {
-			if (s.name == "fsync" || s.name == "fdatasync") && s.onLog() && s.result == 0 &&
-				s.begun > w.returned && s.returned < ack.begun {
+			if synced, _ := s.on(suffix); s.syncs() && synced == file && s.result == 0 && s.begun > w.returned && s.returned < ack.begun {
 				return ""
 			}
 		}
 	}
 	if !written {
-		return "it was not in the write-ahead log"
+		return "it was not written to a file " + suffix
 	}
-	return "no sync of the write-ahead log had returned"
+	return "no sync of " + suffix + " had returned"
 }
 
 func TestTraceIsJudgedRight(t *testing.T) {
@@ -217,7 +242,7 @@ func TestTraceIsJudgedRight(t *testing.T) {
 		for _, a := range calls {
 			for _, acked := range a.acknowledges() {
 				judged++
-				if why := durableBefore(calls, acked, a); (why == "") != c.ok {
+				if why := durableBefore(calls, writeAheadLog, acked, a); (why == "") != c.ok {
 					t.Errorf("%s: %q", name, why)
 				}
 			}

@@ -88,7 +88,7 @@ func moveAside(ctx context.Context, path string) (kept string, err error) {
 		}
 	}
 	aside := path + ".before-restore-" + time.Now().UTC().Format("20060102T150405.000")
-	for _, suffix := range []string{"-shm", "-wal", ""} {
+	for _, suffix := range []string{"-shm", "-wal", engine.SegmentsSuffix, ""} {
 		switch err := os.Rename(path+suffix, aside+suffix); {
 		case err == nil && suffix == "":
 			kept = aside
@@ -105,7 +105,7 @@ func proveDatabase(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(e.CheckIntegrity(ctx), e.Close())
+	return errors.Join(e.CheckBackup(ctx), e.Close())
 }
 
 func copyFile(from, to string) error {

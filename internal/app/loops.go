@@ -103,8 +103,11 @@ func (a *App) retain(ctx context.Context) error {
 	}
 	for {
 		more, err := a.System.Retention(ctx, time.Now(), keep)
-		if err != nil || !more {
+		if err != nil {
 			return err
+		}
+		if !more {
+			return a.System.EraseResidue(ctx)
 		}
 	}
 }

@@ -25,12 +25,6 @@ type Accepting struct {
 	At          time.Time
 }
 
-// Body is a body that messages refer to by id.
-type Body struct {
-	ID   string
-	Data []byte
-}
-
 // Idempotency binds a key to the first request that used it, for seven days.
 type Idempotency struct {
 	Key     string
@@ -64,7 +58,7 @@ const (
 	messageHead    = `INSERT INTO message (id, operator_id, batch_id, credential_id, source, kind, lane, test, mail_from,
   from_addr, from_name, subject, header_id, size, eight_bit, header_utf8, tags, metadata,
   created, send_at, expires, erase_at, erased, body_id, header)`
-	bodyHead        = `INSERT INTO body (id, operator_id, data)`
+	bodyHead        = `INSERT INTO body (id, operator_id, data, file, file_at, file_size, file_sum)`
 	deliveryColumns = 22
 	deliveryHead    = `INSERT INTO delivery (id, operator_id, message_id, recipient, address, site, kind, lane, state, held, control,
   attempts, step, next_at, expires, lease, epoch, route, cause, reason, created, updated)`
@@ -75,7 +69,7 @@ const (
 )
 
 func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accepting) error {
-	var messages, bodies, deliveries, keys []any
+	var messages, deliveries, keys []any
 	var events []waypost.Event
 	var tally Tally
 	for _, a := range group {
@@ -85,9 +79,6 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 				return fmt.Errorf("receipt: %w", err)
 			}
 			keys = append(keys, a.OperatorID, k.Key, k.Hash, string(receipt), waypost.Millis(k.Created))
-		}
-		for _, b := range a.Bodies {
-			bodies = append(bodies, b.ID, a.OperatorID, notNull(b.Data))
 		}
 		count := make(map[string]int, len(a.Messages))
 		for i := range a.Deliveries {
@@ -123,7 +114,7 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 	if fresh < len(keys)/5 {
 		return keyUsed()
 	}
-	if err := tx.Rows(ctx, bodyHead, "", nil, 3, bodies); err != nil {
+	if err := s.writeBodies(ctx, tx, group); err != nil {
 		return err
 	}
 	if err := tx.Rows(ctx, messageHead, "", nil, messageColumns, messages); err != nil {

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"github.com/waypost/waypost/internal/store/segment"
 	"github.com/waypost/waypost/internal/store/tenantsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -12,6 +15,15 @@ import (
 // its content is gone, and Forbidden with code content_hidden for kind security,
 // whose content is shown to nobody.
 func (s *Store) Content(ctx context.Context, operatorID, messageID string) (header, body []byte, err error) {
+	header, body, err = s.content(ctx, operatorID, messageID)
+	if errors.Is(err, segment.ErrDamaged) {
+		// It may have been erased between the row and the file; then the row says so now.
+		return s.content(ctx, operatorID, messageID)
+	}
+	return header, body, err
+}
+
+func (s *Store) content(ctx context.Context, operatorID, messageID string) (header, body []byte, err error) {
 	row, err := s.queries().Content(ctx, tenantsql.ContentParams{OperatorID: operatorID, ID: messageID})
 	if err != nil {
 		return nil, nil, one(err, "message")
@@ -22,5 +34,9 @@ func (s *Store) Content(ctx context.Context, operatorID, messageID string) (head
 	if row.Erased != 0 {
 		return nil, nil, waypost.NewError(waypost.NotFound, "content_erased", "the content has been erased")
 	}
-	return row.Header, row.Data, nil
+	body, err = ReadBody(s.engine, row.Data, segment.Ref{File: row.File, At: row.FileAt, Size: row.FileSize, Sum: row.FileSum})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read body: %w", err)
+	}
+	return row.Header, body, nil
 }

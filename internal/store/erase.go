@@ -58,11 +58,3 @@ func EraseContent(ctx context.Context, tx *engine.Tx, messageID, bodyID string, 
 	}
 	return DropBody(ctx, tx, bodyID, batch)
 }
-
-// DropBody deletes a body that no message uses any more. Bodies are shared only
-// within a batch, so its batch is the only place to look.
-func DropBody(ctx context.Context, tx *engine.Tx, bodyID, batchID string) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM body WHERE id = $1
-  AND NOT EXISTS (SELECT 1 FROM message m WHERE m.batch_id = $2 AND m.batch_id <> '' AND m.body_id = $1)`, bodyID, batchID)
-	return err
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -55,7 +56,8 @@ func sqliteDialect() Dialect {
 		isConflict: func(error) bool { return false },
 		isFull: func(err error) bool {
 			var e *sqlite.Error
-			return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+			return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL ||
+				errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) // of a segment file
 		},
 		isUnique: func(err error) bool {
 			var e *sqlite.Error

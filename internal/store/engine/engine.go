@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // driver "sqlite"
+
+	"github.com/waypost/waypost/internal/store/segment"
 )
 
 // ErrNewerSchema says that the database was written by a newer version.
@@ -35,6 +37,8 @@ type Options struct {
 // Engine is an open database with its committer running.
 type Engine struct {
 	Dialect Dialect
+	// Segments has the large bodies of an SQLite database; nil on PostgreSQL.
+	Segments *segment.Files
 
 	url    string
 	trace  func(query string, args []any)
@@ -43,6 +47,10 @@ type Engine struct {
 	kept   *kept
 	*committer
 }
+
+// SegmentsSuffix is what the folder of an SQLite database's segment files is called,
+// after the database.
+const SegmentsSuffix = "-bodies"
 
 // IsPostgres reports whether a database URL names PostgreSQL.
 func IsPostgres(url string) bool {
@@ -103,8 +111,10 @@ func sqliteDSN(path string, readOnly bool) string {
 	} else {
 		q.Add("_pragma", "cache_size(-32768)")
 	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	return "file:" + escapePath(path) + "?" + q.Encode()
 }
+
+func escapePath(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func (e *Engine) openSQLite(o Options) error {
 	e.Dialect = sqliteDialect()
@@ -129,6 +139,7 @@ func (e *Engine) openSQLite(o Options) error {
 	}
 	e.reader.SetMaxOpenConns(o.Readers)
 	e.reader.SetMaxIdleConns(o.Readers)
+	e.Segments = segment.New(o.URL + SegmentsSuffix)
 	return nil
 }
 
@@ -208,42 +219,12 @@ func (e *Engine) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Backup writes a consistent copy of an SQLite database to a new file while the
-// engine is in use. PostgreSQL has its own tool for it.
-func (e *Engine) Backup(ctx context.Context, path string) error {
-	if e.Dialect.Name != "sqlite" {
-		return errors.New("backup: the database is PostgreSQL; use pg_dump")
-	}
-	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("backup: %s exists already", path)
-	}
-	// VACUUM INTO reads one snapshot and writes a compact file; readers and the
-	// writer go on meanwhile. Its own connection, because it must not be query_only.
-	db, err := sql.Open("sqlite", sqliteDSN(e.url, false))
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
-		return errors.Join(fmt.Errorf("backup: %w", err), os.Remove(path))
-	}
-	return syncFile(path)
-}
-
-func syncFile(path string) error {
-	if err := os.Chmod(path, 0o600); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // Close stops the committer after what waits is committed, and closes the pools.
 func (e *Engine) Close() error {
 	e.committer.stop()
+	if e.Segments != nil {
+		e.Segments.Close()
+	}
 	e.kept.close()
 	return errors.Join(e.writer.Close(), e.reader.Close())
 }

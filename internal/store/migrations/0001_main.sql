@@ -156,9 +156,22 @@ CREATE INDEX message_erase ON message (erase_at) WHERE erased = 0;
 
 -- Bodies, with the signature in: once per batch where they are equal.
 CREATE TABLE body (
-  id          TEXT  /*C*/ NOT NULL PRIMARY KEY, -- id of the first message that uses it
-  operator_id TEXT  /*C*/ NOT NULL,
-  data        BYTEA NOT NULL
+  id          TEXT   /*C*/ NOT NULL PRIMARY KEY, -- id of the first message that uses it
+  operator_id TEXT   /*C*/ NOT NULL,
+  data        BYTEA  NOT NULL, -- empty if it lies in a file
+  file        TEXT   /*C*/ NOT NULL, -- segment file beside an SQLite database, or ''
+  file_at     BIGINT NOT NULL,
+  file_size   BIGINT NOT NULL,
+  file_sum    BIGINT NOT NULL -- CRC-32C
+);
+CREATE INDEX body_file ON body (file) WHERE file <> '';
+
+-- Where bodies lay in files whose rows are deleted: bytes still to be erased there.
+CREATE TABLE body_residue (
+  file      TEXT   /*C*/ NOT NULL,
+  file_at   BIGINT NOT NULL,
+  file_size BIGINT NOT NULL,
+  PRIMARY KEY (file, file_at)
 );
 
 CREATE TABLE delivery (

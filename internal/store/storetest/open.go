@@ -60,19 +60,15 @@ func PostgresURL(t testing.TB) string {
 	return postgres.database(t, "template1")
 }
 
+// OpenFile opens an SQLite database that is there already.
+func OpenFile(t testing.TB, path string) *DB {
+	t.Helper()
+	return openURL(t, path, "node-a")
+}
+
 func open(t testing.TB, url, node string) *DB {
 	t.Helper()
-	e, err := engine.Open(t.Context(), engine.Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := store.New(e, node)
-	db := &DB{URL: url, Name: e.Dialect.Name, Engine: e, Store: s, System: system.New(s)}
+	db := openURL(t, url, node)
 	if err := db.System.InitInstance(t.Context(), "key check"); err != nil {
 		t.Fatal(err)
 	}
@@ -105,4 +101,19 @@ func (db *DB) Int(t testing.TB, query string, args ...any) int64 {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
+}
+
+func openURL(t testing.TB, url, node string) *DB {
+	t.Helper()
+	e, err := engine.Open(t.Context(), engine.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := store.New(e, node)
+	return &DB{URL: url, Name: e.Dialect.Name, Engine: e, Store: s, System: system.New(s)}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/segment"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -86,13 +87,19 @@ func (y *System) Mail(ctx context.Context, messageID string) (*waypost.Message, 
 	m := &waypost.Message{ID: messageID}
 	var lane, created, expires, erased int64
 	var body []byte
+	var ref segment.Ref
 	err := y.engine.Kept().QueryRowContext(ctx, `SELECT m.operator_id, m.kind, m.lane, m.test, m.mail_from, m.from_addr, m.from_name,
-  m.subject, m.header_id, m.size, m.eight_bit, m.header_utf8, m.created, m.expires, m.erased, m.header, b.data
+  m.subject, m.header_id, m.size, m.eight_bit, m.header_utf8, m.created, m.expires, m.erased, m.header, b.data,
+  COALESCE(b.file, ''), COALESCE(b.file_at, 0), COALESCE(b.file_size, 0), COALESCE(b.file_sum, 0)
 FROM message m LEFT JOIN body b ON b.id = m.body_id WHERE m.id = $1`, messageID).
 		Scan(&m.OperatorID, &m.Kind, &lane, &m.Test, &m.MailFrom, &m.From.Email, &m.From.Name,
-			&m.Subject, &m.HeaderID, &m.Size, &m.EightBit, &m.HeaderUTF8, &created, &expires, &erased, &m.Header, &body)
+			&m.Subject, &m.HeaderID, &m.Size, &m.EightBit, &m.HeaderUTF8, &created, &expires, &erased, &m.Header, &body,
+			&ref.File, &ref.At, &ref.Size, &ref.Sum)
 	if err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
+	}
+	if body, err = store.ReadBody(y.engine, body, ref); err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
 	}
 	m.Lane, m.Body = waypost.LaneOfRank(int(lane)), body
 	m.Created, m.Expires, m.Erased = waypost.FromMillis(created), waypost.FromMillis(expires), waypost.FromMillis(erased)

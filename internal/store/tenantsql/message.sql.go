@@ -62,7 +62,9 @@ func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]Attempt, 
 }
 
 const content = `-- name: Content :one
-SELECT m.kind, m.erased, m.header, b.data
+SELECT m.kind, m.erased, m.header, b.data,
+  COALESCE(b.file, '') AS file, COALESCE(b.file_at, 0) AS file_at,
+  COALESCE(b.file_size, 0) AS file_size, COALESCE(b.file_sum, 0) AS file_sum
 FROM message m LEFT JOIN body b ON b.id = m.body_id
 WHERE m.operator_id = $1 AND m.id = $2
 `
@@ -73,10 +75,14 @@ type ContentParams struct {
 }
 
 type ContentRow struct {
-	Kind   string
-	Erased int64
-	Header []byte
-	Data   []byte
+	Kind     string
+	Erased   int64
+	Header   []byte
+	Data     []byte
+	File     string
+	FileAt   int64
+	FileSize int64
+	FileSum  int64
 }
 
 func (q *Queries) Content(ctx context.Context, arg ContentParams) (ContentRow, error) {
@@ -87,6 +93,10 @@ func (q *Queries) Content(ctx context.Context, arg ContentParams) (ContentRow, e
 		&i.Erased,
 		&i.Header,
 		&i.Data,
+		&i.File,
+		&i.FileAt,
+		&i.FileSize,
+		&i.FileSum,
 	)
 	return i, err
 }

@@ -2,7 +2,9 @@
 SELECT * FROM idempotency WHERE operator_id = $1 AND key = $2;
 
 -- name: Content :one
-SELECT m.kind, m.erased, m.header, b.data
+SELECT m.kind, m.erased, m.header, b.data,
+  COALESCE(b.file, '') AS file, COALESCE(b.file_at, 0) AS file_at,
+  COALESCE(b.file_size, 0) AS file_size, COALESCE(b.file_sum, 0) AS file_sum
 FROM message m LEFT JOIN body b ON b.id = m.body_id
 WHERE m.operator_id = $1 AND m.id = $2;
 
