@@ -84,5 +84,5 @@ func checkAddress(p *Problems, address string) string {
 	if _, _, err := waypost.SplitAddress(address); err != nil {
 		p.add("address", err.Error())
 	}
-	return waypost.NormalizeAddress(address)
+	return store.NormalizeAddress(address)
 }

@@ -101,7 +101,7 @@ func moveAside(ctx context.Context, path string) (kept string, err error) {
 
 // proveDatabase opens a copy, which also brings its schema up to date, and checks it.
 func proveDatabase(ctx context.Context, path string) error {
-	e, err := engine.Open(ctx, engine.Options{URL: path})
+	e, err := engine.Open(ctx, engine.Options{URL: path, Upgrade: true})
 	if err != nil {
 		return err
 	}

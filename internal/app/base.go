@@ -56,7 +56,10 @@ func OpenBase(ctx context.Context, c config.Config, log *slog.Logger, node strin
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	url := databaseURL(c)
-	e, err := engine.Open(ctx, engine.Options{URL: url, Log: log, Observe: observe})
+	e, err := engine.Open(ctx, engine.Options{
+		URL: url, Log: log, Observe: observe,
+		Upgrade: node != commandNode, // a command may run beside a server of an older version
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,7 @@ func appendMessage(args []any, m *waypost.Message, eraseAt time.Time) ([]any, er
 }
 
 func appendDelivery(args []any, d *waypost.Delivery) []any {
-	return append(args, d.ID, d.OperatorID, d.MessageID, d.Recipient, waypost.NormalizeAddress(d.Recipient), d.Site,
+	return append(args, d.ID, d.OperatorID, d.MessageID, d.Recipient, NormalizeAddress(d.Recipient), d.Site,
 		string(d.Kind), int64(d.Lane.Rank()), string(d.State), d.Held, d.Control, int64(d.Attempts), int64(d.Step),
 		waypost.Millis(d.NextAt), waypost.Millis(d.Expires), d.Lease, d.Epoch, string(d.Route), d.Cause, d.Reason,
 		waypost.Millis(d.Created), waypost.Millis(d.Updated))

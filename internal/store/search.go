@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/net/idna"
-
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -113,7 +111,7 @@ func newScan(operatorID string, f MessageFilter) *scan {
 	if f.Subject == "" && f.Kind == "" && f.State == "" && f.Tag == "" && f.BatchID == "" {
 		s.size = min(scanChunk, pageSize(f.Limit)+1) // every candidate matches
 	}
-	recipient := waypost.NormalizeAddress(strings.TrimSpace(f.Recipient))
+	recipient := NormalizeAddress(strings.TrimSpace(f.Recipient))
 	byDelivery := func() {
 		s.from, s.id = "delivery d JOIN message m ON m.id = d.message_id", "d.message_id"
 		s.cond.and("d.operator_id = ?", operatorID)
@@ -121,7 +119,7 @@ func newScan(operatorID string, f MessageFilter) *scan {
 	switch {
 	case strings.HasPrefix(recipient, "@"):
 		byDelivery()
-		s.cond.and("d.site = ?", siteOf(recipient[1:]))
+		s.cond.and("d.site = ?", recipient[1:])
 	case strings.HasSuffix(recipient, "*"):
 		byDelivery()
 		s.cond.prefix("d.address", strings.TrimSuffix(recipient, "*"))
@@ -146,14 +144,6 @@ func newScan(operatorID string, f MessageFilter) *scan {
 		s.cond.and(s.id+" < ?", waypost.FirstIDAt(f.To))
 	}
 	return s
-}
-
-// siteOf writes a domain as deliveries keep it, in A-labels.
-func siteOf(domain string) string {
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		return ascii
-	}
-	return domain
 }
 
 // collect reads the message ids of an index range that is not in their order and

@@ -28,7 +28,7 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	if f.Reason != "" {
 		w.and("reason = ?", string(f.Reason))
 	}
-	address := waypost.NormalizeAddress(strings.TrimSpace(f.Address))
+	address := NormalizeAddress(strings.TrimSpace(f.Address))
 	switch {
 	case address == "":
 	case strings.HasPrefix(address, "@"):
@@ -69,7 +69,7 @@ func (s *Store) SuppressionsFor(ctx context.Context, operatorID string, addrs []
 		n := min(len(addrs), 200)
 		list := make([]any, n)
 		for i, addr := range addrs[:n] {
-			list[i] = waypost.NormalizeAddress(addr)
+			list[i] = NormalizeAddress(addr)
 		}
 		w.in("address", list)
 		addrs = addrs[n:]
@@ -118,7 +118,7 @@ func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost
 			}
 		}
 		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
-			OperatorID: operatorID, Address: waypost.NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
+			OperatorID: operatorID, Address: NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
 			Created: waypost.Millis(created), Expires: waypost.Millis(n.Expires),
 		})
 	})
@@ -132,7 +132,7 @@ func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost
 func (s *Store) RemoveSuppression(ctx context.Context, operatorID, addr string, reason waypost.SuppressionReason) error {
 	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
 		n, err := q.DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams{
-			OperatorID: operatorID, Address: waypost.NormalizeAddress(addr), Reason: string(reason),
+			OperatorID: operatorID, Address: NormalizeAddress(addr), Reason: string(reason),
 		})
 		if err == nil && n == 0 {
 			return notFound("suppression")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -132,7 +133,7 @@ func (d *draft) address(ctx context.Context) error {
 			ID: waypost.NewIDAt(d.now), OperatorID: m.OperatorID, MessageID: m.ID, Recipient: recipient, Site: site,
 			Kind: m.Kind, Lane: m.Lane, State: waypost.Queued, NextAt: next, Expires: s.ExpiresAt, Created: d.now, Updated: d.now,
 		}
-		if why, ok := d.blocked(suppressed[waypost.NormalizeAddress(recipient)]); ok {
+		if why, ok := d.blocked(suppressed[store.NormalizeAddress(recipient)]); ok {
 			del.State, del.Cause, del.Reason = waypost.Suppressed, "suppressed", why
 			d.events = append(d.events, waypost.Event{
 				OperatorID: m.OperatorID, MessageID: m.ID, DeliveryID: del.ID, Type: waypost.EventSuppress,
@@ -173,7 +174,7 @@ func (d *draft) suppressed(ctx context.Context) (map[string][]waypost.Suppressio
 	}
 	addresses := make([]string, len(d.sub.Recipients))
 	for i, r := range d.sub.Recipients {
-		addresses[i] = waypost.NormalizeAddress(r)
+		addresses[i] = store.NormalizeAddress(r)
 	}
 	found, err := d.p.o.Store.SuppressionsFor(ctx, d.account.ID, addresses)
 	if err != nil {

@@ -24,9 +24,15 @@ import (
 // ErrNewerSchema says that the database was written by a newer version.
 var ErrNewerSchema = errors.New("the database has a newer schema than this version of waypost knows")
 
+// ErrOlderSchema says that a database has to be brought up to date first, and that
+// whoever opened it may not do it: a server of the older version may be running on it.
+var ErrOlderSchema = errors.New("the database has an older schema than this version of waypost: " +
+	"start the server of this version, which brings it up to date")
+
 // Options open an Engine.
 type Options struct {
 	URL     string // "postgres://...", or a path to an SQLite file
+	Upgrade bool   // bring the schema of an existing database up to date
 	Readers int    // connections of the read pool; 0 means 8
 	Log     *slog.Logger
 	Observe Observer // may be nil
@@ -57,8 +63,9 @@ func IsPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
-// Open opens the database, migrates its schema, and starts the committer. An
-// SQLite file and its directory are made if missing.
+// Open opens the database and starts the committer. A new one gets its schema; an
+// existing one is brought up to date if asked for. An SQLite file and its directory are
+// made if missing.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	if o.Readers == 0 {
 		o.Readers = 8
@@ -76,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.migrate(ctx); err != nil {
+	if err := e.migrate(ctx, o.Upgrade); err != nil {
 		return nil, errors.Join(err, e.writer.Close(), e.reader.Close())
 	}
 	e.kept = &kept{db: e.reader, stmts: map[string]*sql.Stmt{}}
@@ -171,7 +178,7 @@ func (e *Engine) openPostgres(o Options) error {
 
 // migrate applies what is missing. Processes that start at once are kept apart: on
 // SQLite by a lock file, on PostgreSQL by an advisory lock.
-func (e *Engine) migrate(ctx context.Context) error {
+func (e *Engine) migrate(ctx context.Context, upgrade bool) error {
 	if e.Dialect.Name == "sqlite" {
 		unlock, err := lockFile(ctx, e.url+".migrate")
 		if err != nil {
@@ -201,6 +208,9 @@ func (e *Engine) migrate(ctx context.Context) error {
 	}
 	if current == target {
 		return nil
+	}
+	if current > 0 && !upgrade {
+		return fmt.Errorf("%w (it is at %d, this version at %d)", ErrOlderSchema, current, target)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)

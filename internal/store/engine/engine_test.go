@@ -519,7 +519,7 @@ func TestAFullDiskIsNobodysFault(t *testing.T) {
 				"postgres": {"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$"},
 				"sqlite": {
 					"PRAGMA max_page_count = 1", // it takes what there is already
-					"INSERT INTO body (id, operator_id, data) VALUES ('b', 'op', zeroblob(10000000))",
+					"INSERT INTO body (id, operator_id, data, file, file_at, file_size, file_sum) VALUES ('b', 'op', zeroblob(10000000), '', 0, 0, 0)",
 				},
 			}[b.Dialect.Name] {
 				if _, err := tx.ExecContext(ctx, text); err != nil {

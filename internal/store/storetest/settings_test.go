@@ -383,6 +383,34 @@ func TestSuppressions(t *testing.T) {
 	})
 }
 
+func TestBothSpellingsOfADomainAreOneAddress(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		const unicode, ascii = "Anna@MÜNCHEN.test", "anna@xn--mnchen-3ya.test"
+		for _, spelling := range []string{unicode, ascii} {
+			if err := db.Store.AddSuppression(t.Context(), "op", waypost.Suppression{Address: spelling, Reason: waypost.SuppressedManual}); err != nil {
+				t.Fatal(err)
+			}
+			accept(t, db, storetest.Mail{To: []string{spelling}})
+		}
+		for _, spelling := range []string{unicode, ascii, "@münchen.test", "@xn--mnchen-3ya.test"} {
+			list, _, err := db.Store.Suppressions(t.Context(), "op", store.SuppressionFilter{Address: spelling}, "", 0)
+			if err != nil || len(list) != 1 {
+				t.Errorf("%s: %d suppressions, %v", spelling, len(list), err)
+			}
+		}
+		for _, spelling := range []string{unicode, ascii} {
+			found, err := db.Store.SuppressionsFor(t.Context(), "op", []string{spelling})
+			if err != nil || len(found[store.NormalizeAddress(spelling)]) != 1 {
+				t.Errorf("%s: %+v, %v", spelling, found, err)
+			}
+			page, err := db.Store.Messages(t.Context(), "op", store.MessageFilter{Recipient: spelling})
+			if err != nil || len(page.Messages) != 2 {
+				t.Errorf("%s: %d messages, %v", spelling, len(page.Messages), err)
+			}
+		}
+	})
+}
+
 func TestEveryChangeIsNoticed(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		ctx := t.Context()
