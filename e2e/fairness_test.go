@@ -27,7 +27,7 @@ func (in *installation) fill(operator string, mails, sites int, prefix string, n
 	seq := fmt.Sprintf("WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < %d) ", mails)
 	in.change(
 		"BEGIN IMMEDIATE",
-		fmt.Sprintf(`INSERT INTO body (id, operator_id, data) VALUES ('%s', '%s',
+		fmt.Sprintf(`INSERT INTO body (id, operator_id, file, file_at, file_size, file_sum, data) VALUES ('%s', '%s', '', 0, 0, 0,
 		  CAST('Unit 4711 has left the zone.' || char(13, 10) AS BLOB))`, body, operator),
 		fmt.Sprintf(seq+`INSERT INTO message (id, operator_id, batch_id, credential_id, source, kind, lane, test, mail_from, from_addr, from_name,
 		  subject, header_id, size, eight_bit, header_utf8, tags, metadata, created, send_at, expires, erase_at, erased, body_id, header)

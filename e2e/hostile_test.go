@@ -352,7 +352,7 @@ func TestRelayThatPointsBackAtUsEnds(t *testing.T) {
 	})
 	sum := w.status(op)
 	t.Logf("the mail went round: %v; %v", sum, w.queue("--operator", op))
-	if sum["delivered"] > 50 {
+	if sum["delivered"] > 6 { // it knows its own Received fields
 		t.Errorf("it went round %d times", sum["delivered"])
 	}
 	w.conserved(w.reader())

@@ -8,8 +8,9 @@
 //     numbers, so that they belong together, and opens the relay's password;
 //  3. Watch reads the change number again and again; when it moved, all snapshots are
 //     dropped and those who registered with OnChange are told;
-//  4. RelayFailed and RelayRecovered write a relay's health and forget its operator's
-//     snapshot, so that this process sees it at once and the others by the number.
+//  4. RelayFailed and RelayRecovered write a relay's health, if the settings that were
+//     tried are still the saved ones, and forget its operator's snapshot, so that this
+//     process sees it at once and the others by the number.
 //
 // Service is what panels and programs change. SaveEmail goes like this:
 //

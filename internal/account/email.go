@@ -77,6 +77,7 @@ func (s *Service) Preview(ctx context.Context, operatorID string, u Update) (*wa
 	}
 	a := *snap.account
 	a.Gateway, a.ReplyTo, a.Signature = p.gateway, p.replyTo, p.signature
+	a.Withdrawn = false                   // the plan has asked the product
 	a.RelayHealth = waypost.RelayHealth{} // a failing relay is what one tests
 	if p.relay != nil {
 		a.Relay = p.relay
@@ -132,6 +133,13 @@ func (s *Service) plan(ctx context.Context, snap *snapshot, u Update) (*plan, er
 		s.checkGateway(&problems, p, snap, u.Gateway)
 	}
 	p.sender = checkFrom(&problems, u.From, snap.account.ID)
+	gateway := p.gateway
+	if u.Gateway == nil {
+		gateway = snap.account.Gateway
+	}
+	if p.sender != nil && gateway == waypost.GatewaySMTP && s.o.Platform.Owns(p.sender.Address) {
+		problems.add("from", "addresses of the platform do not leave through an operator's own server")
+	}
 	p.replyTo = checkReplyTo(&problems, u.ReplyTo)
 	p.signature = waypost.Signature{Text: u.Signature.Text, HTML: u.Signature.HTML}
 	checkSignature(&problems, "signature.text", p.signature.Text)

@@ -1,7 +1,9 @@
 package account_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/route"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -139,6 +143,28 @@ func TestGatewaysFollowTheProduct(t *testing.T) {
 	}
 }
 
+func TestAGatewayTakenFromAProductIsTakenFromItsOperators(t *testing.T) {
+	w := newWorld(t)
+	id := w.operator(t, waypost.ProductServermate)
+	if a := w.get(t, id); a.Withdrawn || a.Gateway != waypost.GatewayBuiltin {
+		t.Fatalf("%+v", a)
+	}
+	if err := w.store.Write(t.Context(), func(ctx context.Context, tx *engine.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE entitlement SET allowed = FALSE WHERE product = 'servermate' AND gateway = 'builtin'")
+		return errors.Join(err, store.BumpChange(ctx, tx))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(w.ring, route.Platform{Domain: "platform.example"})
+	if a := w.get(t, id); !a.Withdrawn {
+		t.Errorf("%+v", a)
+	}
+	w.save(t, id, ownServer())
+	if a := w.get(t, id); a.Withdrawn {
+		t.Errorf("withdrawn although another gateway is bound: %+v", a)
+	}
+}
+
 func TestWrongFieldsAreAllNamedAndNothingIsSaved(t *testing.T) {
 	long := strings.Repeat("x", 16<<10+1)
 	server := func(change func(*account.GatewayUpdate)) account.Update {
@@ -151,6 +177,7 @@ func TestWrongFieldsAreAllNamedAndNothingIsSaved(t *testing.T) {
 		update account.Update
 		want   []string
 	}{
+		{"From of the platform on an own server", account.Update{Gateway: ownServer().Gateway, From: "a@sub.platform.example"}, []string{"from"}},
 		{"no type", account.Update{Gateway: &account.GatewayUpdate{}}, []string{"gateway.type"}},
 		{"unknown type", account.Update{Gateway: &account.GatewayUpdate{Type: "carrier_pigeon"}}, []string{"gateway.type"}},
 		{"builtin with a host", account.Update{Gateway: &account.GatewayUpdate{Type: "builtin", Host: "a.example"}}, []string{"gateway.type"}},

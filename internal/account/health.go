@@ -25,25 +25,26 @@ func probeAfter(probes int) time.Duration {
 	return steps[min(probes, len(steps)-1)]
 }
 
-// RelayFailed records that an operator's relay turned us away, with the reason, and
-// returns when it may be tried next: after 30 s, then 1, 2, 5, 15 and 30 min, and every
-// 30 min from there. Sessions that fail together count as one: until the next probe is
-// due, what is known is returned and nothing changes. first is true when the operator
-// has to be told: the relay was working, and the last such notice is over an hour old.
-// Next is zero if the operator has no relay any more.
-func (d *Directory) RelayFailed(ctx context.Context, operatorID, reason string, now time.Time) (next time.Time, first bool, err error) {
-	if a, err := d.Get(ctx, operatorID); err == nil && now.Before(a.RelayHealth.NextProbe) {
+// RelayFailed records that an operator's relay turned us away or cannot be reached, with
+// the reason, and returns when it may be tried next: after 30 s, then 1, 2, 5, 15 and
+// 30 min, and every 30 min from there. Sessions that fail together count as one: until
+// the next probe is due, what is known is returned and nothing changes. first is true
+// when the operator has to be told: the relay was working, and the last such notice is
+// over an hour old. Next is zero, and nothing is recorded, if the relay that was tried
+// is no longer the operator's: it says nothing about settings saved meanwhile.
+func (d *Directory) RelayFailed(
+	ctx context.Context, operatorID string, tried waypost.Relay, reason string, now time.Time,
+) (next time.Time, first bool, err error) {
+	if a, err := d.Get(ctx, operatorID); err == nil && a.Relay != nil && *a.Relay == tried && now.Before(a.RelayHealth.NextProbe) {
 		return a.RelayHealth.NextProbe, false, nil
 	}
 	lock := d.healthLock(operatorID)
 	lock.Lock()
 	defer lock.Unlock()
-	// The snapshot may be behind: another session or node may have decided just now.
-	stored, err := d.store.Relay(ctx, operatorID)
-	if err != nil || stored == nil {
+	h, ok, err := d.healthOf(ctx, operatorID, tried)
+	if err != nil || !ok {
 		return time.Time{}, false, err
 	}
-	h := stored.Health
 	switch {
 	case now.Before(h.NextProbe):
 		return h.NextProbe, false, nil
@@ -61,26 +62,52 @@ func (d *Directory) RelayFailed(ctx context.Context, operatorID, reason string, 
 	if err := d.saveHealth(ctx, h); err != nil {
 		return time.Time{}, false, err
 	}
+	// Settings that were saved between our reading and our writing, perhaps over another
+	// node, began healthy and are made so again. Those saved from here on begin so.
+	switch _, ok, err := d.healthOf(ctx, operatorID, tried); {
+	case err != nil:
+		return time.Time{}, false, err
+	case !ok:
+		return time.Time{}, false, d.saveHealth(ctx, waypost.RelayHealth{OperatorID: operatorID})
+	}
 	return h.NextProbe, first, nil
 }
 
+// healthOf reads what is known of an operator's relay, past the cache: another session
+// or node may have decided just now. ok is false if the relay that was tried is not the
+// operator's any more.
+func (d *Directory) healthOf(ctx context.Context, operatorID string, tried waypost.Relay) (h waypost.RelayHealth, ok bool, err error) {
+	stored, err := d.store.Relay(ctx, operatorID)
+	if err != nil {
+		return h, false, err
+	}
+	if stored != nil {
+		// A password that cannot be opened is not the one that was tried.
+		if relay, _ := d.open(operatorID, stored); relay == tried {
+			return stored.Health, true, nil
+		}
+	}
+	d.forget(operatorID) // the snapshot that it was tried with is behind
+	return h, false, nil
+}
+
 // RelayRecovered records that an operator's relay works. It writes nothing if that is
-// known.
-func (d *Directory) RelayRecovered(ctx context.Context, operatorID string) error {
+// known, or if the relay that was tried is no longer the operator's.
+func (d *Directory) RelayRecovered(ctx context.Context, operatorID string, tried waypost.Relay) error {
 	lock := d.healthLock(operatorID)
 	lock.Lock()
 	defer lock.Unlock()
-	stored, err := d.store.Relay(ctx, operatorID)
-	if err != nil {
+	h, ok, err := d.healthOf(ctx, operatorID, tried)
+	if err != nil || !ok {
 		return err
 	}
-	if stored == nil || !stored.Health.Failing() {
+	if !h.Failing() {
 		d.forget(operatorID) // the snapshot that said otherwise is behind
 		return nil
 	}
 	// When the operator was told last is kept: a server that comes and goes is not
 	// announced each time.
-	return d.saveHealth(ctx, waypost.RelayHealth{OperatorID: operatorID, NoticeSent: stored.Health.NoticeSent})
+	return d.saveHealth(ctx, waypost.RelayHealth{OperatorID: operatorID, NoticeSent: h.NoticeSent})
 }
 
 func (d *Directory) saveHealth(ctx context.Context, h waypost.RelayHealth) error {

@@ -28,6 +28,14 @@ type world struct {
 type counting struct {
 	*system.System
 	changes func()
+	health  func() // right before a relay's health is written
+}
+
+func (c *counting) SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error {
+	if c.health != nil {
+		c.health()
+	}
+	return c.System.SetRelayHealth(ctx, h)
 }
 
 func (c *counting) Change(ctx context.Context) (int64, error) {

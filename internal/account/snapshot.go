@@ -70,22 +70,38 @@ func (d *Directory) readOnce(ctx context.Context, operatorID string) (*snapshot,
 		account: &waypost.Account{Operator: operator, Senders: senders, Suppressions: suppressions},
 		stored:  stored,
 	}
+	if known(operator.Gateway) && operatorID != waypost.PlatformOperatorID {
+		allowed, err := d.store.Allowed(ctx, operator.Product)
+		if err != nil {
+			return nil, fmt.Errorf("read entitlement: %w", err)
+		}
+		snap.account.Withdrawn = !allowed[operator.Gateway]
+	}
 	if stored == nil {
 		return snap, nil
 	}
+	relay, err := d.open(operatorID, stored)
+	snap.account.Relay, snap.account.RelayHealth = &relay, stored.Health
+	if err != nil {
+		snap.locked = true
+		snap.account.RelayHealth = lockedHealth(stored, operatorID, time.Now())
+	}
+	return snap, nil
+}
+
+// open returns a saved relay as it is dialed; without its password if that cannot be
+// opened.
+func (d *Directory) open(operatorID string, stored *store.StoredRelay) (waypost.Relay, error) {
 	relay := stored.Relay
 	relay.Guarded = true // the operator chose the host (promise 8)
-	snap.account.RelayHealth = stored.Health
-	if len(stored.Sealed) > 0 {
-		password, err := d.ring.OpenText(passwordContext(operatorID), stored.Sealed)
-		if err != nil {
-			snap.locked = true
-			snap.account.RelayHealth = lockedHealth(stored, operatorID, time.Now())
-		}
+	if len(stored.Sealed) == 0 {
+		return relay, nil
+	}
+	password, err := d.ring.OpenText(passwordContext(operatorID), stored.Sealed)
+	if err == nil {
 		relay.Password = password.Reveal()
 	}
-	snap.account.Relay = &relay
-	return snap, nil
+	return relay, err
 }
 
 // lockedHealth makes mail wait for a relay that must not be dialed without its

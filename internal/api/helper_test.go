@@ -122,7 +122,7 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 	w.background(t, q)
 	w.options = api.Options{
 		Store: db.Store, Accounts: w.accounts, Directory: w.dir, Auth: w.auth, Queue: q, Sandbox: db.System, Platform: platform, Log: log,
-		Accepter:       submit.New(submit.Options{Store: db.Store, Accounts: w.dir, Queue: q, Platform: platform.From, Hostname: "waypost.test", Limits: submit.Limits{Size: 1 << 20}, Log: log}),
+		Accepter:       submit.New(submit.Options{Store: db.Store, Accounts: w.dir, Queue: q, Platform: platform, Hostname: "waypost.test", Limits: submit.Limits{Size: 1 << 20}, Log: log}),
 		MaxMessageSize: 1 << 20, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
 	for _, f := range change {

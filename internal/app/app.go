@@ -42,6 +42,7 @@ type App struct {
 	Queue   *queue.Queue
 	Submit  *submit.Pipeline
 
+	guards   []*guard.Guard // to be told when this machine's addresses change
 	health   *obs.Health
 	smtp     *smtpd.Server
 	cert     *certificate
@@ -121,7 +122,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 
 	disk := newDisk(c.DataDir, c.DiskReserve)
 	a.Submit = submit.New(submit.Options{
-		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform.From, Hostname: c.Hostname,
+		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform, Hostname: c.Hostname,
 		Limits:    submit.Limits{Size: c.MaxMessageSize, PerMinute: c.CredentialRate},
 		Retention: submit.Retention{Content: c.RetentionContent, Reports: c.RetentionReports},
 		Full:      disk.full, Observe: a.Metrics, Log: a.Log,
@@ -171,6 +172,7 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
+	a.guards = []*guard.Guard{mx, relayGuard, upstream}
 	engine, reason := a.Keys.Engine()
 	a.Log.Info("DKIM signatures", "engine", engine, "reason", reason)
 	return deliver.New(deliver.Options{
@@ -284,6 +286,11 @@ func (a *App) listenMetrics() error {
 	return nil
 }
 
+// exempt says which peers stand for many clients.
+func (a *App) exempt(peer netip.Addr) bool {
+	return peer.IsLoopback() || slices.ContainsFunc(a.Config.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(peer) })
+}
+
 // serveHTTP serves a handler with deadlines on everything that talks.
 func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 	server := &http.Server{
@@ -298,7 +305,7 @@ func (a *App) serveHTTP(name string, l net.Listener, h http.Handler) {
 		return nil
 	}))
 	a.loops.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(newLimited(l, a.exempt)); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("%s listener: %w", name, err))
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/smtp" //nolint:depguard // an independent client
 	"os"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -265,6 +267,163 @@ func TestAFullDiskRefusesNewMailForNow(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "452") || !strings.Contains(err.Error(), "4.3.1") {
 		t.Errorf("submission says %v", err)
 	}
+}
+
+// closedPort is a port where nothing listens, and what makes a server answer there. It
+// is called outside of bubbles: a connection that somebody waits for stops their time.
+func closedPort(t *testing.T, server *mailtest.SMTP) (port int, open func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	ask, done := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-ask
+		again, err := net.Listen("tcp", addr)
+		if err == nil {
+			l = again
+		}
+		close(done)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", server.Addr())
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
+				wg.Go(func() {
+					_, _ = io.Copy(pair[0], pair[1])
+					_ = pair[0].Close()
+					_ = pair[1].Close()
+				})
+			}
+		}
+	})
+	open = sync.OnceFunc(func() { close(ask); <-done })
+	port = l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { open(); _ = l.Close(); wg.Wait() })
+	return port, open
+}
+
+func TestTheOperatorIsToldOnceThatItsServerCannotBeReached(t *testing.T) {
+	server := mailtest.StartSMTP(t, mailtest.Knobs{})
+	port, open := closedPort(t, server)
+	c := settings(t, "WAYPOST_HTTP_ADDR=off", "WAYPOST_SMTP_ADDR=off", "WAYPOST_METRICS_ADDR=off",
+		"WAYPOST_GUARD_ALLOW=127.0.0.0/8", "WAYPOST_RELAY_PORTS="+strconv.Itoa(port))
+	synctest.Test(t, func(t *testing.T) { // minutes of retries
+		a := start(t, c)
+		op, _ := operator(t, a.Base, "it@acme.test")
+		_, err := a.Accounts.SaveEmail(t.Context(), op, account.Update{
+			Gateway: &account.GatewayUpdate{Type: waypost.GatewaySMTP, Host: "127.0.0.1", Port: port, Security: waypost.SecurityNone},
+			From:    "alerts@acme.test",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func() {
+			t.Helper()
+			_, err := a.Submit.Accept(t.Context(), waypost.Submission{
+				Principal: waypost.Principal{OperatorID: op, Scopes: waypost.DefaultScopes()},
+				Source:    "smtp", Recipients: []string{"driver@example.test"},
+				Message: []byte("From: alerts@acme.test\r\nSubject: x\r\n\r\nHello.\r\n"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		after := func(d time.Duration) (*account.RelayHealth, store.Conservation) {
+			t.Helper()
+			<-time.After(d)
+			synctest.Wait()
+			shown, err := a.Accounts.EmailSettings(t.Context(), op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts, err := a.Store.Conservation(t.Context(), op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return shown.RelayHealth, counts
+		}
+		send()
+		if health, counts := after(100 * time.Second); health != nil || counts.Queued != 1 {
+			t.Errorf("after a hiccup: %+v, %+v", health, counts)
+		}
+		if health, _ := after(2 * time.Minute); health == nil || !strings.Contains(health.Reason, "connection refused") {
+			t.Fatalf("after some minutes: %+v", health)
+		}
+		notice := sandbox(t, a, waypost.PlatformOperatorID, 1)[0]
+		if notice.Recipient != "it@acme.test" || !strings.Contains(notice.Subject, "127.0.0.1") {
+			t.Errorf("the notice: %+v", notice)
+		}
+		full, err := a.System.SandboxAny(t.Context(), notice.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(full.Data, []byte("connection refused")) {
+			t.Errorf("the notice gives no reason:\n%s", full.Data)
+		}
+		send()
+		health, counts := after(10 * time.Minute)
+		if health == nil || counts.Queued != 2 || counts.Bounced+counts.Expired != 0 || !counts.Balanced {
+			t.Errorf("mail waits: %+v, %+v", health, counts)
+		}
+		sandbox(t, a, waypost.PlatformOperatorID, 1)
+
+		open()
+		health, counts = after(25 * time.Minute) // by the schedule of the mail, the quarter of an hour is next
+		if health != nil || counts.Delivered != 2 || !counts.Balanced {
+			t.Errorf("once it answers: %+v, %+v", health, counts)
+		}
+		if n := len(server.Mails()); n != 2 {
+			t.Errorf("%d mails arrived", n)
+		}
+		sandbox(t, a, waypost.PlatformOperatorID, 1)
+	})
+}
+
+func TestMailThatComesBackToUsEndsAfterAFewRounds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	_ = l.Close()
+	a := start(t, settings(t, "WAYPOST_SMTP_ADDR="+l.Addr().String(),
+		"WAYPOST_GUARD_ALLOW=127.0.0.0/8", "WAYPOST_RELAY_PORTS="+strconv.Itoa(port)))
+	op, key := operator(t, a.Base, "")
+	_, err = a.Accounts.SaveEmail(t.Context(), op, account.Update{
+		Gateway: &account.GatewayUpdate{
+			Type: waypost.GatewaySMTP, Host: "127.0.0.1", Port: port, Security: waypost.SecurityNone,
+			Auth: &account.AuthUpdate{Username: "acme", Password: key},
+		},
+		From: "alerts@acme.test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := submit(t, a, key, "driver@example.test", "round and round"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		counts, err := a.Store.Conservation(t.Context(), op)
+		if err == nil && (counts.Bounced != 1 || counts.Accepted != 6 || counts.Delivered != 5) {
+			err = fmt.Errorf("%+v", counts)
+		}
+		return err
+	})
 }
 
 func TestTheOperatorIsToldOnceThatItsServerRefusesUs(t *testing.T) {

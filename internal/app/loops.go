@@ -41,6 +41,7 @@ func (a *App) startLoops(disk *disk) {
 	a.loops.Go(func() { every(ctx, diskEvery, func(context.Context) { disk.look() }) })
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
+	a.loops.Go(func() { every(ctx, refreshEvery, a.refresh) })
 	// Last registered, first drained: nothing new starts while the rest ends.
 	a.later("loops", func(context.Context) error { cancel(); return nil })
 }
@@ -54,6 +55,15 @@ func every(ctx context.Context, d time.Duration, do func(context.Context)) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+// refresh looks which addresses this machine has now: mail must not be dialed to them.
+func (a *App) refresh(context.Context) {
+	for _, g := range a.guards {
+		if err := g.Refresh(); err != nil {
+			a.Log.Warn("cannot read the addresses of this machine", "error", err)
 		}
 	}
 }

@@ -17,20 +17,22 @@ type notices struct{ app *App }
 // noticePeriod is how long one notice of a kind to an operator has to do.
 const noticePeriod = 6 * time.Hour
 
-// relayFailing tells an operator that its SMTP server refuses us.
+// relayFailing tells an operator that its SMTP server refuses us or is out of reach.
 func (n *notices) relayFailing(a *waypost.Account, reason string) {
 	host := ""
 	if a.Relay != nil {
 		host = a.Relay.Host
 	}
-	n.send(a, "relay-failing", "Your SMTP server "+host+" refuses our mail", fmt.Sprintf(
+	n.send(a, "relay-failing", "Your SMTP server "+host+" does not take our mail", fmt.Sprintf(
 		"Hello %s,\r\n\r\n"+
-			"your e-mail goes out through your own SMTP server %s, and this server refuses it now. It said:\r\n\r\n"+
+			"your e-mail goes out through your own SMTP server %s, and this server refuses it now or cannot be\r\n"+
+			"reached from here. What it said, or what went wrong:\r\n\r\n"+
 			"    %s\r\n\r\n"+
 			"Your mail is not lost: it waits and is sent as soon as the server accepts it again, at most until each\r\n"+
 			"mail expires. We keep trying, a few times an hour.\r\n\r\n"+
-			"What to do: check user name, password and sender address in the e-mail settings and send a test mail,\r\n"+
-			"or ask the provider of the server, or choose another gateway.\r\n", a.Name, host, reason))
+			"What to do: check that the server runs, check host, port, user name, password and sender address in the\r\n"+
+			"e-mail settings and send a test mail, or ask the provider of the server, or choose another gateway.\r\n",
+		a.Name, host, reason))
 }
 
 // send submits a notice, once in a period: the idempotency key makes it so across

@@ -18,6 +18,11 @@ var errUnsigned = errors.New("the mail cannot be signed, and unsigned it does no
 func (t *try) prepare(ctx context.Context) bool {
 	m := t.job.Message
 	chosen := route.From(t.d.o.Platform, t.job.Account, t.job.Route, m.From, t.d.o.Authorized)
+	if chosen.Address.Email == "" {
+		t.step(waypost.PhaseRoute, time.Now(), false, chosen.Why, "")
+		t.failAll(waypost.PhaseRoute, errors.New(chosen.Why))
+		return false
+	}
 	t.from = chosen.Address
 	header := m.Header
 	if chosen.Replaced {
@@ -64,7 +69,7 @@ func (t *try) sign(ctx context.Context, domain string, header []byte, from route
 // envelopeFrom is the return path for delivery i over this route.
 func (t *try) envelopeFrom(i int) string {
 	if t.job.Route == waypost.RouteRelay {
-		return route.EnvelopeFrom(t.job.Account, t.from)
+		return route.EnvelopeFrom(t.d.o.Platform, t.job.Account, t.from)
 	}
 	return t.d.o.ReturnPath.Address(t.job.Deliveries[i].ID)
 }

@@ -8,9 +8,13 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// maxReceived is how many trace fields a mail may have before it is taken to be in
-// a loop (RFC 5321 section 6.3).
-const maxReceived = 50
+// A mail with more trace fields than maxReceived is taken to be in a loop (RFC 5321
+// section 6.3). Our own tell sooner: an operator's server may hand a mail back to us
+// for another recipient, but not again and again.
+const (
+	maxReceived = 50
+	maxPassed   = 5
+)
 
 // Action is what an edit does to a field.
 type Action string
@@ -84,14 +88,15 @@ type AcceptEdit struct {
 }
 
 // Accept makes the edits of accepting and returns the value of the Message-ID field,
-// with its brackets. More than 50 Received fields are Invalid (5.4.6). After an error
-// the header is not to be used.
+// with its brackets. More than 50 Received fields, or more than 5 that name e.Received.By
+// as the host that wrote them, are Invalid (5.4.6). After an error the header is not to
+// be used.
 func (h *Header) Accept(e AcceptEdit) (messageID string, err error) {
 	if n := h.Count("Received"); n > maxReceived {
-		return "", &waypost.Error{
-			Kind: waypost.Invalid, Code: "routing_loop", SMTP: "5.4.6",
-			Message: "routing loop: the mail has " + strconv.Itoa(n) + " Received fields",
-		}
+		return "", loopError("the mail has " + strconv.Itoa(n) + " Received fields")
+	}
+	if n := h.passed(e.Received.By); n > maxPassed {
+		return "", loopError("the mail has been here " + strconv.Itoa(n) + " times")
 	}
 	for _, edit := range Edits() {
 		if edit.When != AtAccept {
@@ -102,6 +107,10 @@ func (h *Header) Accept(e AcceptEdit) (messageID string, err error) {
 		}
 	}
 	return h.Get("Message-ID"), nil
+}
+
+func loopError(why string) error {
+	return &waypost.Error{Kind: waypost.Invalid, Code: "routing_loop", SMTP: "5.4.6", Message: "routing loop: " + why}
 }
 
 // ForAttempt makes the edits of an attempt on a stored header block: From becomes

@@ -114,6 +114,75 @@ func TestAcceptRefusesRoutingLoops(t *testing.T) {
 	wantError(t, err, waypost.Invalid, "5.4.6")
 }
 
+// written is a trace field as the server itself writes it, with its folding.
+func written(t *testing.T, r message.Received) string {
+	t.Helper()
+	h := parse(t, "From: a@b.example\n\n")
+	e := accepting()
+	e.Received = r
+	if _, err := h.Accept(e); err != nil {
+		t.Fatal(err)
+	}
+	field, _, _ := strings.Cut(string(h.Bytes()), "From:")
+	return strings.ReplaceAll(field, "\r\n", "\n")
+}
+
+func TestAcceptRefusesMailThatKeepsComingBack(t *testing.T) {
+	for name, own := range map[string]message.Received{
+		"from a client":        {HelloName: "mail.op.example", Peer: "192.0.2.7:5123", By: "mx.example", Protocol: "ESMTPSA", ID: "0190-1"},
+		"from IPv6":            {HelloName: "mail.op.example", Peer: "[2001:db8::1]:25", By: "mx.example", Protocol: "ESMTP", ID: "0190-1"},
+		"without a name":       {Peer: "192.0.2.7", By: "mx.example", Protocol: "HTTP", ID: "0190-1"},
+		"without an address":   {HelloName: "mail.op.example", By: "mx.example", Protocol: "SMTP", ID: "0190-1"},
+		"from nobody":          {By: "mx.example", Protocol: "internal", ID: "0190-1"},
+		"nothing but the host": {By: "mx.example"},
+		"a client called by":   {HelloName: "by", Peer: "192.0.2.7", By: "mx.example", Protocol: "ESMTPSA", ID: "0190-1"},
+		"a client called from": {HelloName: "from", By: "mx.example", ID: "0190-1"},
+		"in capitals":          {HelloName: "X", By: "MX.Example", Protocol: "ESMTPSA", ID: "0190-1"},
+		"folded":               {HelloName: strings.Repeat("long-name.", 20) + "example", Peer: "192.0.2.7", By: "mx.example", ID: "0190-1"},
+	} {
+		field := written(t, own)
+		between := "Received: from x (unknown [192.0.2.9])\n\tby mail.op.example (Postfix) with ESMTPSA id 4F;\n\tSat, 31 Jan 2026 07:00:00 +0000\n"
+		h := parse(t, strings.Repeat(field+between, 5)+"From: a@b.example\n\n")
+		if _, err := h.Accept(accepting()); err != nil {
+			t.Errorf("%s, the sixth time: %v", name, err)
+			continue
+		}
+		_, err := h.Accept(accepting())
+		wantError(t, err, waypost.Invalid, "5.4.6")
+		if !strings.Contains(err.Error(), "6 times") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAcceptTakesNoOtherTraceFieldForItsOwn(t *testing.T) {
+	for _, field := range []string{
+		"Received: from a ([192.0.2.7]) by mx.example.org with ESMTP id 1; x",
+		"Received: from a ([192.0.2.7]) by mx with ESMTP id 1; x",
+		"Received: from mx.example ([192.0.2.7]) by other.example with ESMTP id 1; x",
+		"Received: from a (by mx.example with ESMTP id 1) by other.example; x",
+		"Received: from by mx.example; x",
+		"Received: from a ([192.0.2.7]) (by mx.example) by other.example; x",
+		"Received: from a by other.example; by mx.example",
+		"Received: by mx.example-not with ESMTP; x",
+		"Received: (qmail 1 invoked by mx.example); x",
+		"X-Received: from a by mx.example with ESMTP id 1; x",
+		"Received:", "Received: ;", "Received: by", "Received: from", "Received: from a", "Received: from a (b)", "Received: from a ( by", "Received: (((((", "Received: by ; mx.example",
+		"Received: \xff\xfe by \x85 mx.example", "Received: from \n \n\t a", "Received: by\u00a0; " + strings.Repeat("(", 5000),
+	} {
+		h := parse(t, strings.Repeat(field+"\n", 20)+"From: a@b.example\n\n")
+		if _, err := h.Accept(accepting()); err != nil {
+			t.Errorf("%q: %v", field, err)
+		}
+	}
+	h := parse(t, strings.Repeat("Received: by ; x\nReceived: ; x\n", 20)+"From: a@b.example\n\n")
+	e := accepting()
+	e.Received.By = "" // a host without a name knows none as its own
+	if _, err := h.Accept(e); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAcceptFoldsLinesThatOthersWouldCut(t *testing.T) {
 	to := strings.Repeat("recipient@example.com, ", 200) + "last@example.com"
 	for _, header := range []string{

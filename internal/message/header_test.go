@@ -263,7 +263,10 @@ func TestScanFindsBytesOver127(t *testing.T) {
 }
 
 func FuzzParseHeader(f *testing.F) {
-	for _, s := range []string{"A: b\n\n", "From: x\n y\nB :c\n\n", " x\n", "A\n", "\n", "A: \xff\n\t\n\n", "To: " + strings.Repeat("a@b, ", 400) + "\n\n"} {
+	for _, s := range []string{
+		"A: b\n\n", "From: x\n y\nB :c\n\n", " x\n", "A\n", "\n", "A: \xff\n\t\n\n", "To: " + strings.Repeat("a@b, ", 400) + "\n\n",
+		strings.Repeat("Received: from a (b)\n by mx.example; c\n", 7) + "\n", "Received: from (\n\n", "Received: by\n\n",
+	} {
 		f.Add([]byte(crlf(s)))
 	}
 	f.Fuzz(func(t *testing.T, block []byte) {

@@ -25,7 +25,12 @@ type entity struct {
 	mediaType string
 	params    map[string]string
 	cte       string
+	oversized bool // its header is, and was not read
 }
+
+// maxPartHeader bounds the header of a body part, in bytes: parsed fields take many
+// times the room of their bytes, and a part without an empty line is all header.
+const maxPartHeader = 64 << 10
 
 func (e *entity) root() bool { return e.boundaries == nil }
 
@@ -188,18 +193,25 @@ func (b *bodies) part(from, end int, boundaries []string) *entity {
 	} else if i := bytes.Index(span, []byte("\r\n\r\n")); i >= 0 {
 		block = i + 4
 	}
-	return &entity{
-		header:     readHeader(span[:block]),
+	e := &entity{
 		headerFrom: from,
 		start:      from + block,
 		end:        end,
 		boundaries: boundaries,
 	}
+	if e.oversized = block > maxPartHeader; e.oversized {
+		block = 0
+	}
+	e.header = readHeader(span[:block])
+	return e
 }
 
 // readType reads the fields that say what the content is. Two fields of one name, or
 // one that cannot be read, would mean different things to different readers.
 func (e *entity) readType(inDigest bool) (reason string) {
+	if e.oversized {
+		return "a part's header is too large"
+	}
 	if e.header.Count("Content-Type") > 1 || e.header.Count("Content-Transfer-Encoding") > 1 {
 		return "a part says twice what it is"
 	}

@@ -42,6 +42,40 @@ func (r Received) Value(now time.Time) string {
 	return string(now.UTC().AppendFormat(b, dateLayout))
 }
 
+// passed is how many of the mail's trace fields a host wrote itself.
+func (h *Header) passed(host string) int {
+	host = traceWord(host)
+	if host == "" {
+		return 0
+	}
+	n := 0
+	for _, f := range h.fields {
+		if f.is("Received") && strings.EqualFold(receivedBy(f.text()), host) {
+			n++
+		}
+	}
+	return n
+}
+
+// receivedBy returns the host of the by clause of a trace field that has the form of
+// Received.Value, "" for any other. Names of clients may be words like "by", so words
+// count by their place. Other forms are not looked into: their comments are written by
+// anybody, and our own field passes other servers unchanged but for its folding.
+func receivedBy(value string) string {
+	clauses, _, _ := strings.Cut(value, ";")
+	words := strings.Fields(clauses)
+	if len(words) > 2 && strings.EqualFold(words[0], "from") {
+		words = words[2:]
+		if strings.HasPrefix(words[0], "(") { // the client's address; the name went before
+			words = words[1:]
+		}
+	}
+	if len(words) < 2 || !strings.EqualFold(words[0], "by") {
+		return ""
+	}
+	return words[1]
+}
+
 // traceWord keeps what a host name, an address literal or an id is made of, so that
 // a client cannot write comments or clauses into our trace field.
 func traceWord(s string) string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -365,5 +366,22 @@ func TestSignatureStopsAtDeepAndWideTrees(t *testing.T) {
 		if _, _, changed, reason := message.AppendSignature(header, body, asciiSignature()); changed || reason != want {
 			t.Errorf("changed %v, reason %q, want %q", changed, reason, want)
 		}
+	}
+}
+
+// A part without an empty line is all header; read as fields, its bytes take many times
+// their room.
+func TestSignatureStopsAtAHugePartHeader(t *testing.T) {
+	header := []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n")
+	body := []byte("--b\r\n" + strings.Repeat("a:\r\n", 1<<20) + "--b--\r\n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, changed, reason := message.AppendSignature(header, body, asciiSignature())
+	runtime.ReadMemStats(&after)
+	if changed || reason != "a part's header is too large" {
+		t.Errorf("changed %v, reason %q", changed, reason)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(len(body)) {
+		t.Errorf("%d bytes allocated for a mail of %d", took, len(body))
 	}
 }

@@ -99,7 +99,7 @@ func NewMetrics(version string) *Metrics {
 		}, []string{"what", "result"}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "waypost_relays_failing",
-			Help: "Relays that refuse us, so that their mail waits.",
+			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
 		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -220,7 +220,7 @@ func (m *Metrics) Panicked() {
 	m.panics.Inc()
 }
 
-// RelaysFailing sets the number of relays that refuse us.
+// RelaysFailing sets the number of failing relays.
 func (m *Metrics) RelaysFailing(relays int) {
 	if m == nil {
 		return

@@ -25,10 +25,10 @@ type nothing struct {
 
 func (n *nothing) Get(context.Context, string) (*waypost.Account, error) { return n.account, nil }
 
-func (n *nothing) RelayFailed(context.Context, string, string, time.Time) (time.Time, bool, error) {
+func (n *nothing) RelayFailed(context.Context, string, waypost.Relay, string, time.Time) (time.Time, bool, error) {
 	return time.Time{}, false, nil
 }
-func (n *nothing) RelayRecovered(context.Context, string) error { return nil }
+func (n *nothing) RelayRecovered(context.Context, string, waypost.Relay) error { return nil }
 
 func (n *nothing) Mail(context.Context, string) (*waypost.Message, error) { return n.message, nil }
 

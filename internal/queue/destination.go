@@ -13,6 +13,14 @@ const firstWindow = 5
 // site: as many as were likely under way at once when it broke.
 const cohort = 5
 
+// A relay is failing, and its operator is told, when nothing got through downRun
+// sessions in a row and the first of them is downAfter ago. A server that restarts has
+// many sessions broken in a moment, and takes mail again before that.
+const (
+	downRun   = 3
+	downAfter = 2 * time.Minute
+)
+
 // courtesy is how often a free slot is offered to the least urgent lane first: at a
 // busy destination, too, no lane waits for ever.
 const courtesy = 5
@@ -38,6 +46,8 @@ type destination struct {
 
 	failures int       // in a row
 	closures int       // in a row
+	run      int       // failures in a row through which nothing got, closed meanwhile or not
+	since    time.Time // when the first of them was seen
 	closed   time.Time // nothing is started before, but one alarm at a time
 	refused  bool      // closed because the relay turned us away, not because it failed
 	why      string
@@ -127,6 +137,9 @@ func (d *destination) judge(v verdict, why string, now time.Time) bool {
 			return false // of the same cohort, or an alarm that looked: known already
 		}
 		d.failures++
+		if d.run++; d.run == 1 {
+			d.since = now
+		}
 		if d.failures >= cohort || d.closures > 0 {
 			d.closures++
 			d.failures = 0
@@ -149,7 +162,26 @@ func (d *destination) refuse(until time.Time, why string) bool {
 }
 
 func (d *destination) reopen() {
-	d.failures, d.closures, d.closed, d.refused, d.why, d.probing = 0, 0, time.Time{}, false, "", false
+	d.failures, d.closures, d.run, d.closed, d.refused, d.why, d.probing = 0, 0, 0, time.Time{}, false, "", false
+}
+
+// isFor reports whether a relay that was tried is the one that the destination is.
+// Other destinations have no settings that change.
+func (d *destination) isFor(tried *waypost.Relay) bool {
+	return !d.relay || tried == nil || d.server == *tried
+}
+
+// down reports whether one more failed session makes the run long enough.
+func (d *destination) down(now time.Time) bool {
+	return d.run+1 >= downRun && now.Sub(d.since) >= downAfter
+}
+
+// down reports whether a relay that has just failed again has been out of reach for
+// long enough to be called failing.
+func (q *Queue) down(d *destination, tried *waypost.Relay, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return d.isFor(tried) && d.down(now)
 }
 
 // wake takes out the keys that may go now that slots are free, the most urgent first,

@@ -84,6 +84,38 @@ func TestCohortOfFailuresClosesForLongerEachTime(t *testing.T) {
 	}
 }
 
+func TestRelayIsDownAfterARunOfFailuresOverSomeTime(t *testing.T) {
+	begin := time.Now()
+	d := newDestination("relay op", 20)
+	if d.down(begin) {
+		t.Error("by the first failure")
+	}
+	for range 4 { // broken together
+		d.judge(bad, "connection refused", begin)
+	}
+	if d.down(begin.Add(downAfter - time.Second)) {
+		t.Error("too soon")
+	}
+	if !d.down(begin.Add(downAfter)) {
+		t.Error("not down after four failures and a while")
+	}
+	d.judge(good, "", begin)
+	for i, at := range []time.Duration{0, downAfter, 2 * downAfter} {
+		now := begin.Add(time.Hour + at)
+		if got, want := d.down(now), i == 2; got != want {
+			t.Errorf("by failure %d of a new run: %t", i+1, got)
+		}
+		d.judge(bad, "connection refused", now)
+	}
+	closed := newDestination("relay op", 20)
+	for range cohort {
+		closed.judge(bad, "connection refused", begin)
+	}
+	if closed.down(closed.closed) || !closed.down(begin.Add(downAfter)) {
+		t.Error("the failures before it was closed do not count")
+	}
+}
+
 func TestOneAlarmAtATimeLooksAtAClosedSite(t *testing.T) {
 	now := time.Now()
 	d := newDestination("site s", 20)

@@ -15,6 +15,7 @@ const (
 	MaxHandover = maxHandover
 	MaxClaims   = maxClaims
 	MaxKeys     = maxKeys
+	DownAfter   = downAfter
 )
 
 // Idle says what of the queue's accounts is not back at its beginning, "" if all is.

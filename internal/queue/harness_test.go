@@ -144,7 +144,9 @@ func (w *world) pass(d time.Duration) {
 // within waits until something is so, at most for a time.
 func (w *world) within(d time.Duration, what string, so func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(d); ; w.pass(50 * time.Millisecond) {
+	// Finer than a second where it costs little: minutes in small steps take real time.
+	step := max(50*time.Millisecond, d/1000)
+	for deadline := time.Now().Add(d); ; w.pass(step) {
 		w.settled()
 		if so() {
 			return
@@ -335,10 +337,13 @@ func (f *accounts) change(id string, change func(a *waypost.Account)) {
 }
 
 // RelayFailed implements queue.Accounts.
-func (f *accounts) RelayFailed(_ context.Context, id, reason string, now time.Time) (time.Time, bool, error) {
+func (f *accounts) RelayFailed(_ context.Context, id string, tried waypost.Relay, reason string, now time.Time) (time.Time, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.get(id)
+	if a.Relay == nil || *a.Relay != tried {
+		return time.Time{}, false, nil
+	}
 	first := !a.RelayHealth.Failing()
 	if now.Before(a.RelayHealth.NextProbe) {
 		return a.RelayHealth.NextProbe, false, nil
@@ -353,14 +358,24 @@ func (f *accounts) RelayFailed(_ context.Context, id, reason string, now time.Ti
 }
 
 // RelayRecovered implements queue.Accounts.
-func (f *accounts) RelayRecovered(_ context.Context, id string) error {
+func (f *accounts) RelayRecovered(_ context.Context, id string, tried waypost.Relay) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.recovered++
 	a := f.get(id)
+	if a.Relay == nil || *a.Relay != tried {
+		return nil
+	}
+	f.recovered++
 	a.RelayHealth = waypost.RelayHealth{}
 	f.known[id] = a
 	return nil
+}
+
+// health is what is known of an operator's relay.
+func (f *accounts) health(id string) waypost.RelayHealth {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.get(id).RelayHealth
 }
 
 // onRelay puts an operator on its own SMTP server.

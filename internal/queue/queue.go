@@ -43,8 +43,10 @@ type Deliverer interface {
 // Accounts reads operators, and keeps what is found out about their relays.
 type Accounts interface {
 	Get(ctx context.Context, operatorID string) (*waypost.Account, error)
-	RelayFailed(ctx context.Context, operatorID, reason string, now time.Time) (next time.Time, first bool, err error)
-	RelayRecovered(ctx context.Context, operatorID string) error
+	// RelayFailed and RelayRecovered heed the relay that was tried only if it still is
+	// the operator's; if not, next is zero.
+	RelayFailed(ctx context.Context, operatorID string, tried waypost.Relay, reason string, now time.Time) (next time.Time, first bool, err error)
+	RelayRecovered(ctx context.Context, operatorID string, tried waypost.Relay) error
 }
 
 // Observer counts what happens. Implementations must be fast.
@@ -70,7 +72,8 @@ type Options struct {
 	RelaySessions int    // per relay; 0 means 20
 	Budget        int64  // bytes of content in memory; 0 means 64 MiB
 
-	// OnRelayFailing is told, once per outage, that an operator's relay is failing.
+	// OnRelayFailing is told, once per outage, that an operator's relay is failing: it
+	// refuses us, or has been out of reach for some minutes.
 	OnRelayFailing func(a *waypost.Account, reason string)
 }
 

@@ -17,15 +17,17 @@ type result struct {
 	open     []bool // not settled yet
 	account  *waypost.Account
 	decision route.Decision
+	tried    *waypost.Relay // what the Deliverer was given; a later decision may name another
 	message  *waypost.Message
 	changes  int64 // when decision was made
 	refused  error // why no more of it may be sent
 	broken   bool  // the attempt ended in a panic
 
 	verdict   verdict
+	worked    bool      // something got through
 	why       string    // in the remote's words, or why what is left is given back
 	later     time.Time // for what is given back untried
-	relayBack time.Time // the relay turned us away and may be tried again then
+	relayBack time.Time // the relay is failing and may be tried again then
 }
 
 func newResult(q *Queue, j *job) *result {
@@ -110,9 +112,10 @@ func (r *result) report(i int, a waypost.Attempt) {
 	}
 	if v := verdictOf(&a); v != neutral {
 		r.verdict, r.why = v, a.Reply.String()
+		r.worked = r.worked || v == good
 	}
 	var routeBack time.Time
-	if a.Route == waypost.RouteRelay && !once {
+	if a.Route == waypost.RouteRelay && !once && r.tried != nil {
 		routeBack = r.relayNews(&a, now)
 		if routeBack.After(r.relayBack) {
 			r.relayBack = routeBack
@@ -138,7 +141,8 @@ func (r *result) finish(i int, f *system.Finish, route waypost.RouteKind) {
 }
 
 // relayNews keeps what an attempt shows about the operator's relay, and returns when
-// the relay may be tried again if it turned us away.
+// the relay may be tried again if it is failing: it turned us away, or it has been out
+// of reach for a while.
 func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 	q := r.q
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.running), healthTimeout)
@@ -151,12 +155,15 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 	}()
 	v := verdictOf(a)
 	switch {
-	case a.Outcome == waypost.OutcomeRouteDown, r.decision.Probe && v == bad:
+	case a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || (!r.worked && q.down(r.j.dest, r.tried, now))):
 		reason := a.Reply.String()
-		next, first, err := q.o.Accounts.RelayFailed(ctx, r.account.ID, reason, now)
+		next, first, err := q.o.Accounts.RelayFailed(ctx, r.account.ID, *r.tried, reason, now)
 		if err != nil {
 			q.log.Error("cannot record a failing relay", "operator", r.account.ID, "error", err)
 			return now.Add(time.Minute)
+		}
+		if next.IsZero() {
+			return now.Add(giveBackFor) // other settings were saved meanwhile: they are tried at once
 		}
 		if first {
 			q.log.Warn("relay is failing", "operator", r.account.ID, "host", a.Host, "reason", reason)
@@ -167,7 +174,7 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 		}
 		return next
 	case r.account.RelayHealth.Failing() && v == good:
-		if err := q.o.Accounts.RelayRecovered(ctx, r.account.ID); err != nil {
+		if err := q.o.Accounts.RelayRecovered(ctx, r.account.ID, *r.tried); err != nil {
 			q.log.Error("cannot record a working relay", "operator", r.account.ID, "error", err)
 		}
 	}

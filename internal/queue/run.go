@@ -86,10 +86,15 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	}
 	now := time.Now()
 	var closed bool
-	if r.relayBack.IsZero() {
+	switch {
+	case !j.dest.isFor(r.tried): // it says nothing about the settings saved meanwhile
+	case r.relayBack.IsZero():
 		closed = j.dest.judge(r.verdict, r.why, now)
-	} else {
+	default:
 		closed = j.dest.refuse(r.relayBack, r.why)
+	}
+	if r.worked { // however the session ended
+		j.dest.run = 0
 	}
 	if closed {
 		q.closing(j.dest, now)
@@ -118,7 +123,7 @@ func (q *Queue) try(ctx context.Context, j *job, r *result) {
 		}
 		return
 	}
-	r.message = message
+	r.message, r.tried = message, r.decision.Relay
 	if len(message.Header) == 0 || !message.Erased.IsZero() {
 		r.all(waypost.Attempt{
 			Route: r.decision.Route, Phase: waypost.PhaseRoute, Outcome: waypost.OutcomePermanent, Cause: "content",
@@ -127,7 +132,7 @@ func (q *Queue) try(ctx context.Context, j *job, r *result) {
 		return
 	}
 	w := &waypost.Job{
-		Account: r.account, Route: r.decision.Route, Relay: r.decision.Relay, Site: j.key.key.Site, Lane: waypost.LaneOfRank(j.lane),
+		Account: r.account, Route: r.decision.Route, Relay: r.tried, Site: j.key.key.Site, Lane: waypost.LaneOfRank(j.lane),
 		Message: message, Deliveries: j.deliveries, Pinned: j.pinned != "",
 		MayTalk: func(d *waypost.Delivery) error { return q.mayTalk(ctx, r, d) },
 		MayDot:  func() error { return q.mayDot(ctx) }, AfterDot: q.running,

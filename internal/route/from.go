@@ -15,17 +15,12 @@ type Chosen struct {
 //
 // On the operator's own server its senders are its own business. Everywhere else an
 // own sender needs to be assigned and its domain authorized; else the platform's
-// default address stands in, with the operator's display name.
+// default address stands in, with the operator's display name. A Chosen without an
+// address says that there is none, and why.
 func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted waypost.Address, authorized func(waypost.Sender) bool) Chosen {
 	sender, own := a.SenderFor(submitted.Email)
 	if kind == waypost.RouteRelay {
-		if own {
-			return Chosen{Address: submitted}
-		}
-		if d, ok := a.DefaultSender(); ok {
-			return Chosen{Address: named(d, a), Replaced: true, Why: "not a sender of the operator"}
-		}
-		return Chosen{Address: submitted} // nothing better is known, and the server is the operator's
+		return fromOnRelay(p, a, submitted, own)
 	}
 	if a.ID == waypost.PlatformOperatorID {
 		return Chosen{Address: p.From, Replaced: submitted.Email != p.From.Email}
@@ -52,6 +47,26 @@ func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted wayp
 	return Chosen{Address: waypost.Address{Name: name, Email: p.From.Email}, Replaced: true, Why: why}
 }
 
+// fromOnRelay is From on the operator's own server, which may be any host of the
+// internet: an address of the platform must not reach it from the hosts that the
+// platform's SPF record names.
+func fromOnRelay(p Platform, a *waypost.Account, submitted waypost.Address, own bool) Chosen {
+	why, taken := "not a sender of the operator", p.Owns(submitted.Email)
+	switch {
+	case taken:
+		why = "addresses of the platform do not leave through an operator's own server"
+	case own:
+		return Chosen{Address: submitted}
+	}
+	if d, ok := a.DefaultSender(); ok && !p.Owns(d.Address) {
+		return Chosen{Address: named(d, a), Replaced: true, Why: why}
+	}
+	if taken {
+		return Chosen{Why: why}
+	}
+	return Chosen{Address: submitted} // nothing better is known, and the server is the operator's
+}
+
 func named(s waypost.Sender, a *waypost.Account) waypost.Address {
 	name := s.Name
 	if name == "" {
@@ -62,8 +77,8 @@ func named(s waypost.Sender, a *waypost.Account) waypost.Address {
 
 // EnvelopeFrom is the return path of the operator's own server: its default sender,
 // whose mailbox the operator reads; the From in use if it has none.
-func EnvelopeFrom(a *waypost.Account, from waypost.Address) string {
-	if d, ok := a.DefaultSender(); ok {
+func EnvelopeFrom(p Platform, a *waypost.Account, from waypost.Address) string {
+	if d, ok := a.DefaultSender(); ok && !p.Owns(d.Address) {
 		return d.Address
 	}
 	return from.Email

@@ -2,7 +2,10 @@ package route
 
 import (
 	"fmt"
+	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -28,6 +31,20 @@ type Platform struct {
 // Sandbox reports whether the built-in gateway leads nowhere.
 func (p Platform) Sandbox() bool { return p.Domain == "" }
 
+// Owns reports whether an address is at the platform's domain, or below it.
+func (p Platform) Owns(addr string) bool {
+	domain := strings.TrimSuffix(waypost.DomainOf(addr), ".")
+	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	for _, own := range []string{p.Domain, waypost.DomainOf(p.From.Email)} {
+		if own != "" && (domain == own || strings.HasSuffix(domain, "."+own)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Mail is what routing needs to know of a delivery.
 type Mail struct {
 	Kind   waypost.Kind
@@ -51,6 +68,9 @@ func Pick(p Platform, a *waypost.Account, m Mail, now time.Time) Decision {
 	}
 	if m.Test {
 		return Decision{Route: waypost.RouteSandbox, Why: "submitted with a test key"}
+	}
+	if a.Withdrawn {
+		return Decision{Why: "the operator's product no longer includes the gateway it is bound to"}
 	}
 	switch a.Gateway {
 	case waypost.GatewaySMTP:

@@ -49,6 +49,12 @@ func TestPick(t *testing.T) {
 			route.Decision{Route: waypost.RouteDirect},
 			"built-in",
 		},
+		"a gateway the product no longer includes": {
+			platform(), account(waypost.GatewayBuiltin, func(a *waypost.Account) { a.Withdrawn = true }),
+			route.Mail{},
+			route.Decision{},
+			"no longer includes",
+		},
 		"built-in without a platform domain is a sandbox": {
 			route.Platform{},
 			account(waypost.GatewayBuiltin),
@@ -289,20 +295,52 @@ func TestFromInTheSandboxStaysAndTellsWhatWouldHappen(t *testing.T) {
 	}
 }
 
+func TestAddressesOfThePlatformDoNotReachAnOperatorsServer(t *testing.T) {
+	own, taken := asDefault(sender("info@op.test", "", "")), asDefault(sender("acme@Platform.test", "", waypost.SenderAssigned))
+	for name, c := range map[string]struct {
+		submitted string
+		senders   []waypost.Sender
+		want      string // "" for none
+	}{
+		"the platform's own":            {"no-reply@platform.test", []waypost.Sender{own}, "info@op.test"},
+		"below its domain":              {"x@Fleet.PLATFORM.test.", []waypost.Sender{own}, "info@op.test"},
+		"no default sender":             {"no-reply@platform.test", nil, ""},
+		"an assigned one there":         {"acme@platform.test", []waypost.Sender{taken}, ""},
+		"the default sender is there":   {"stranger@elsewhere.test", []waypost.Sender{taken}, "stranger@elsewhere.test"},
+		"a domain that only looks like": {"x@notplatform.test", nil, "x@notplatform.test"},
+	} {
+		a := &waypost.Account{Operator: waypost.Operator{ID: "op", Name: "Op"}, Senders: c.senders}
+		got := route.From(platform(), a, waypost.RouteRelay, waypost.Address{Email: c.submitted}, func(waypost.Sender) bool { return true })
+		if got.Address.Email != c.want || (c.want == "") != (got.Why != "" && !got.Replaced) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	// On the built-in gateway the owner may assign one.
+	a := &waypost.Account{Operator: waypost.Operator{ID: "op"}, Senders: []waypost.Sender{taken}}
+	got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: taken.Address}, func(waypost.Sender) bool { return true })
+	if got.Replaced {
+		t.Errorf("%+v", got)
+	}
+	if (route.Platform{}).Owns("a@example.test") {
+		t.Error("without a domain the platform owns something")
+	}
+}
+
 func TestEnvelopeFrom(t *testing.T) {
 	from := waypost.Address{Email: "alarm@op.test"}
 	tests := map[string]struct {
 		senders []waypost.Sender
 		want    string
 	}{
-		"the default sender":                  {[]waypost.Sender{sender("alarm@op.test", "", ""), asDefault(sender("info@op.test", "", ""))}, "info@op.test"},
-		"the From in use without a default":   {[]waypost.Sender{sender("info@op.test", "", "")}, "alarm@op.test"},
-		"no senders":                          {nil, "alarm@op.test"},
-		"a wildcard is no mailbox to read in": {[]waypost.Sender{asDefault(sender("*@op.test", "", ""))}, "alarm@op.test"},
+		"the default sender":                   {[]waypost.Sender{sender("alarm@op.test", "", ""), asDefault(sender("info@op.test", "", ""))}, "info@op.test"},
+		"the From in use without a default":    {[]waypost.Sender{sender("info@op.test", "", "")}, "alarm@op.test"},
+		"no senders":                           {nil, "alarm@op.test"},
+		"the platform's is not the operator's": {[]waypost.Sender{asDefault(sender("acme@platform.test", "", ""))}, "alarm@op.test"},
+		"a wildcard is no mailbox to read in":  {[]waypost.Sender{asDefault(sender("*@op.test", "", ""))}, "alarm@op.test"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := route.EnvelopeFrom(&waypost.Account{Senders: tt.senders}, from); got != tt.want {
+			if got := route.EnvelopeFrom(platform(), &waypost.Account{Senders: tt.senders}, from); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

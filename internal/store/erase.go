@@ -10,7 +10,7 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// EraseSecret removes subject and content of a message of kind security if none of
+// EraseSecret removes subject, tags, metadata and content of a message of kind security if none of
 // its deliveries is queued any more. It returns the operator's id if it erased
 // something, "" if there was nothing to erase yet.
 func EraseSecret(ctx context.Context, tx *engine.Tx, messageID string, now time.Time) (string, error) {
@@ -30,6 +30,10 @@ func EraseSecret(ctx context.Context, tx *engine.Tx, messageID string, now time.
 		Scan(&queued); err != nil || queued {
 		return "", err
 	}
+	// A code may stand in what the program noted about the mail too.
+	if _, err := tx.ExecContext(ctx, "UPDATE message SET tags = '', metadata = '' WHERE id = $1", messageID); err != nil {
+		return "", err
+	}
 	return operator, EraseContent(ctx, tx, messageID, body, now)
 }
 
@@ -44,6 +48,7 @@ func ErasedSecret(operatorID, messageID string, at time.Time) waypost.Event {
 // EraseContent removes subject, header and, unless another message of its batch
 // still uses it, the body of a message.
 func EraseContent(ctx context.Context, tx *engine.Tx, messageID, bodyID string, now time.Time) error {
+	tx.Forget()
 	if tx.Dialect.ForUpdate != "" {
 		// Nodes that erase messages of one batch take turns, so that the last one sees
 		// that it is the last.

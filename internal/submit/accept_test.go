@@ -423,3 +423,19 @@ func TestTestMailIsRefusedWhenTheQueueDoesNotTakeIt(t *testing.T) {
 	}
 	w.settled(0, 1)
 }
+
+// An operator's server that hands a mail back to us, for another of its recipients, adds
+// nothing but trace fields.
+func TestMailThatComesBackIsAcceptedAFewTimes(t *testing.T) {
+	w := newWorld(t, nil)
+	s := submission()
+	for round := range 6 {
+		m := w.stored(w.mustAccept(s).ID)
+		if n := fields(t, m).Count("Received"); n != round+1 {
+			t.Fatalf("%d trace fields after round %d:\n%s", n, round+1, m.Header)
+		}
+		s.Message = slices.Concat(m.Header, m.Body)
+	}
+	_, err := w.accept(s)
+	refused(t, err, waypost.Invalid, "routing_loop", "5.4.6")
+}

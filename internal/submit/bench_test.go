@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/submit"
 	"github.com/waypost/waypost/internal/waypost"
@@ -50,7 +51,7 @@ func BenchmarkAccept5KiB(b *testing.B) {
 			account.Signature.Text = signature
 			p := submit.New(submit.Options{
 				Store: nowhere{}, Accounts: accounts{"op": account}, Queue: nobody{}, Hostname: "node.platform.test",
-				Platform: waypost.Address{Email: "no-reply@platform.test"}, Limits: submit.Limits{PerMinute: 1 << 30},
+				Platform: route.Platform{From: waypost.Address{Email: "no-reply@platform.test"}}, Limits: submit.Limits{PerMinute: 1 << 30},
 			})
 			s := submission()
 			s.Message = mail

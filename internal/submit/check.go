@@ -173,6 +173,9 @@ func (d *draft) checkGateway() error {
 	if d.account.Gateway == "" && !d.sub.Principal.Test && d.sub.Once == nil {
 		return waypost.NewError(waypost.NoGateway, "no_gateway", "no e-mail gateway is bound to this operator; choose one in the settings")
 	}
+	if d.account.Withdrawn && !d.sub.Principal.Test && d.sub.Once == nil {
+		return waypost.NewError(waypost.NoGateway, "no_gateway", "the operator's product no longer includes the gateway it is bound to; choose another in the settings")
+	}
 	return nil
 }
 

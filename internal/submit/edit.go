@@ -65,16 +65,19 @@ func (d *draft) from() (waypost.Address, bool, error) {
 	if d.account.ID == waypost.PlatformOperatorID {
 		return submitted, false, nil // its only sender is the platform's default one, put in at the attempt
 	}
-	if _, own := d.account.SenderFor(submitted.Email); own {
+	// What is the platform's would wait for ever for another From on a server that is not.
+	taken := d.account.Gateway == waypost.GatewaySMTP && d.p.o.Platform.Owns(submitted.Email)
+	if _, own := d.account.SenderFor(submitted.Email); own && !taken {
 		return submitted, false, nil
 	}
-	if d.sub.Principal.FromPolicy == waypost.FromRefuse {
+	sender, ok := d.account.DefaultSender()
+	ok = ok && !(taken && d.p.o.Platform.Owns(sender.Address))
+	if d.sub.Principal.FromPolicy == waypost.FromRefuse || taken && !ok {
 		return waypost.Address{}, false, &waypost.Error{
 			Kind: waypost.Forbidden, Code: "from_not_allowed", Field: "from", SMTP: "5.7.1",
 			Message: fmt.Sprintf("From %s is not a sender of this operator", submitted.Email),
 		}
 	}
-	sender, ok := d.account.DefaultSender()
 	if !ok {
 		return submitted, false, nil // the built-in gateway puts the platform's default sender in
 	}

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/internal/submit"
@@ -100,7 +101,7 @@ func newWorld(t testing.TB, change func(*submit.Options)) *world {
 	w.accounts["op"] = newAccount("op")
 	o := submit.Options{
 		Store: w.db.Store, Accounts: w.accounts, Queue: w.queue, Hostname: "node.platform.test", Observe: w.observed,
-		Platform: waypost.Address{Name: "Platform", Email: "no-reply@platform.test"},
+		Platform: route.Platform{From: waypost.Address{Name: "Platform", Email: "no-reply@platform.test"}},
 	}
 	if change != nil {
 		change(&o)

@@ -40,6 +40,22 @@ func TestSameKeyAndBodyGiveTheOriginalAnswer(t *testing.T) {
 	w.mustAccept(submission())
 }
 
+func TestATestKeyDoesNotUseUpALiveMailsIdempotencyKey(t *testing.T) {
+	w := newWorld(t, nil)
+	rehearsal := keyed("k")
+	rehearsal.Principal.Test = true
+	first := w.mustAccept(rehearsal)
+	live := w.mustAccept(keyed("k"))
+	if live.Replayed || live.ID == first.ID {
+		t.Errorf("the live mail was answered with the rehearsal's receipt: %+v", live)
+	}
+	for _, s := range []waypost.Submission{rehearsal, keyed("k")} {
+		if again := w.mustAccept(s); !again.Replayed {
+			t.Errorf("not replayed: %+v", again)
+		}
+	}
+}
+
 func TestKeyMayStandInTheHeader(t *testing.T) {
 	w := newWorld(t, nil)
 	s := submission("Idempotency-Key: k")

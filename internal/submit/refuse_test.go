@@ -2,6 +2,7 @@ package submit_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,10 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 			},
 			tooLarge, "header_too_large", "5.3.4",
 		},
-		"routing loop":    {func(_ *world, s *waypost.Submission) { s.Message = mail(received) }, invalid, "routing_loop", "5.4.6"},
+		"routing loop": {func(_ *world, s *waypost.Submission) { s.Message = mail(received) }, invalid, "routing_loop", "5.4.6"},
+		"routing loop through us": {func(_ *world, s *waypost.Submission) {
+			s.Message = mail(slices.Repeat([]string{"Received: from a ([192.0.2.1]) by Node.platform.test with ESMTPSA id 1; x"}, 6)...)
+		}, invalid, "routing_loop", "5.4.6"},
 		"no From":         {func(_ *world, s *waypost.Submission) { s.Message = []byte("Subject: x\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
 		"two From fields": {func(_ *world, s *waypost.Submission) { s.Message = mail("From: other@op.test") }, invalid, "bad_from", "5.6.0"},
 		"From of two":     {func(_ *world, s *waypost.Submission) { s.Message = []byte("From: a@op.test, b@op.test\r\n\r\n") }, invalid, "bad_from", "5.6.0"},
@@ -50,6 +54,17 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		"foreign From, refused by policy": {func(_ *world, s *waypost.Submission) {
 			s.Principal.FromPolicy, s.Message = waypost.FromRefuse, []byte("From: a@evil.test\r\n\r\n")
 		}, forbidden, "from_not_allowed", "5.7.1"},
+		"From of the platform on an own server": {func(w *world, s *waypost.Submission) {
+			s.Message = []byte("From: a@sub.platform.test\r\n\r\n")
+			a := *w.accounts["op"]
+			a.Gateway, a.Senders = waypost.GatewaySMTP, nil
+			w.accounts["op"] = &a
+		}, forbidden, "from_not_allowed", "5.7.1"},
+		"gateway taken from the product": {func(w *world, _ *waypost.Submission) {
+			a := *w.accounts["op"]
+			a.Withdrawn = true
+			w.accounts["op"] = &a
+		}, waypost.NoGateway, "no_gateway", ""},
 		"control that is not understood": {func(_ *world, s *waypost.Submission) { s.Message = mail("X-Waypost-Kind: whatever") }, invalid, "bad_control", "5.6.0"},
 		"control twice":                  {func(_ *world, s *waypost.Submission) { s.Message = mail("X-Waypost-Tags: a", "X-Waypost-Tags: b") }, invalid, "bad_control", "5.6.0"},
 		"no recipients":                  {func(_ *world, s *waypost.Submission) { s.Recipients = nil }, invalid, "no_recipients", "5.5.1"},

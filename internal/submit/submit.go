@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -51,8 +52,8 @@ type Options struct {
 	Store     Store
 	Accounts  Accounts
 	Queue     Queue
-	Platform  waypost.Address // the platform's default sender
-	Hostname  string          // in Received, and in Message-ID where the sender's domain is unknown
+	Platform  route.Platform
+	Hostname  string // in Received, and in Message-ID where the sender's domain is unknown
 	Limits    Limits
 	Retention Retention
 	Full      func() bool // the disk reserve is reached; nil: never
@@ -98,7 +99,7 @@ func New(o Options) *Pipeline {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pipeline{o: o, rates: newRates(l.PerMinute)}
-	if domain, err := dns.ToASCII(waypost.DomainOf(o.Platform.Email)); err == nil {
+	if domain, err := dns.ToASCII(waypost.DomainOf(o.Platform.From.Email)); err == nil {
 		p.domain = domain
 	}
 	return p
@@ -166,7 +167,7 @@ func (d *draft) replay(ctx context.Context) (waypost.Receipt, bool, error) {
 	if d.hash == nil {
 		d.hash = fingerprint(&d.sub)
 	}
-	found, err := d.p.o.Store.FindIdempotency(ctx, d.account.ID, d.sub.IdempotencyKey)
+	found, err := d.p.o.Store.FindIdempotency(ctx, d.account.ID, d.idempotencyKey())
 	if err != nil {
 		return waypost.Receipt{}, false, fmt.Errorf("look up idempotency key: %w", err)
 	}
@@ -181,6 +182,16 @@ func (d *draft) replay(ctx context.Context) (waypost.Receipt, bool, error) {
 	}
 	found.Receipt.Replayed = true
 	return found.Receipt, true, nil
+}
+
+// idempotencyKey is the key as it is kept. Mail of test keys has keys of its own: a live
+// mail must not be answered with one that went to the sandbox. No client can send the
+// prefix, since it is no printable character.
+func (d *draft) idempotencyKey() string {
+	if d.sub.Principal.Test {
+		return "\ttest " + d.sub.IdempotencyKey
+	}
+	return d.sub.IdempotencyKey
 }
 
 // fingerprint is what makes two submissions the same.
@@ -230,7 +241,7 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 		Deliveries: d.deliveries, Events: d.events, EraseAt: d.eraseAt(), At: d.now,
 	}
 	if d.hash != nil {
-		a.Idempotency = &store.Idempotency{Key: d.sub.IdempotencyKey, Hash: d.hash, Receipt: receipt, Created: d.now}
+		a.Idempotency = &store.Idempotency{Key: d.idempotencyKey(), Hash: d.hash, Receipt: receipt, Created: d.now}
 	}
 	err := d.p.o.Store.Accept(ctx, a)
 	if err == nil {

@@ -8,6 +8,7 @@ type Account struct {
 	RelayHealth  RelayHealth
 	Senders      []Sender
 	Suppressions bool // there is at least one: look recipients up
+	Withdrawn    bool // the product no longer includes the bound gateway
 }
 
 // DefaultSender returns the operator's default sender, and whether it has one. A

@@ -17,20 +17,35 @@ func (e *Engine) Backup(ctx context.Context, path string) error {
 	if e.Dialect.Name != "sqlite" {
 		return errors.New("backup: the database is PostgreSQL; use pg_dump")
 	}
-	if _, err := os.Stat(path); err == nil {
+	// Made here so that it is private from the first byte.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("backup: %s exists already", path)
 	}
-	// What the copy refers to must not be erased before it is in.
-	release, err := e.Segments.Hold(ctx)
+	if err == nil {
+		err = file.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	defer release()
-	if err := e.copyTo(ctx, path); err != nil {
+	if err := e.backup(ctx, path); err != nil {
 		for _, suffix := range []string{"", "-journal"} {
 			_ = os.Remove(path + suffix)
 		}
 		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) backup(ctx context.Context, path string) error {
+	// What the copy refers to must not be erased before it is in.
+	release, err := e.Segments.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := e.copyTo(ctx, path); err != nil {
+		return err
 	}
 	return syncFile(path)
 }
@@ -90,12 +105,9 @@ func (e *Engine) takeIn(ctx context.Context, db *sql.DB) error {
 }
 
 func syncFile(path string) error {
-	if err := os.Chmod(path, 0o600); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("backup: %w", err)
+		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 )
@@ -24,11 +25,47 @@ func (c *committer) checkpoint() {
 	if err != nil || info.Size() < maxWAL {
 		return
 	}
+	c.restart("RESTART")
+}
+
+// emptyEvery bounds how often the log is emptied: growing it again takes more syncing
+// than writing over it.
+const emptyEvery = time.Minute
+
+// empty truncates the log if it holds what was erased, now or when its time has come.
+func (c *committer) empty() {
+	if c.path == "" || !c.forget || c.tx == nil {
+		return
+	}
+	if wait := emptyEvery - time.Since(c.emptied); wait > 0 {
+		if c.later == nil {
+			c.later = time.AfterFunc(wait, c.signal)
+		}
+		return
+	}
+	if c.later != nil {
+		c.later.Stop()
+		c.later = nil
+	}
+	c.emptied = time.Now()
+	c.forget = !c.restart("TRUNCATE") // else a reader was in the way: next time
+	if c.forget {
+		c.empty()
+	}
+}
+
+// restart runs a checkpoint and reports whether it reached its end.
+func (c *committer) restart(mode string) (done bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	for _, pragma := range []string{"PRAGMA busy_timeout = 500", "PRAGMA wal_checkpoint(RESTART)", busyPragma} {
-		if _, err := c.tx.conn.ExecContext(ctx, pragma); err != nil {
-			c.log.Warn("cannot checkpoint the database", "error", err)
-		}
+	var busy, frames, moved int
+	if _, err := c.tx.conn.ExecContext(ctx, "PRAGMA busy_timeout = 500"); err != nil {
+		c.log.Warn("cannot checkpoint the database", "error", err)
 	}
+	err := c.tx.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &moved)
+	if _, back := c.tx.conn.ExecContext(ctx, busyPragma); err != nil || back != nil {
+		c.log.Warn("cannot checkpoint the database", "error", errors.Join(err, back))
+		return false
+	}
+	return busy == 0
 }

@@ -128,6 +128,10 @@ type committer struct {
 	process string // names this committer's marks
 	serial  int64  // of the last group
 	groups  int
+
+	forget  bool        // the log holds what was erased
+	emptied time.Time   // when the log was last emptied
+	later   *time.Timer // wakes the committer for it; nil while not needed
 }
 
 func newCommitter(db *sql.DB, d Dialect, o Options) *committer {
@@ -200,12 +204,18 @@ func (c *committer) stop() {
 func (c *committer) run() {
 	defer close(c.stopped)
 	defer c.drop()
+	defer func() {
+		if c.later != nil {
+			c.later.Stop()
+		}
+	}()
 	for {
 		group, closed := c.take()
 		if len(group) == 0 {
 			if closed {
 				return
 			}
+			c.empty()
 			<-c.wake
 			c.linger()
 			continue
@@ -286,6 +296,7 @@ func (c *committer) commit(group []*entry) {
 	c.groups++
 	if c.groups%checkpointEvery == 0 {
 		c.checkpoint()
+		c.empty()
 	}
 }
 
@@ -364,7 +375,12 @@ func (c *committer) try(group []*entry) (err error) {
 	if c.dialect.Name == "sqlite" {
 		ctx = context.Background()
 	}
-	return c.dialect.commit(ctx, c.tx.conn)
+	if err := c.dialect.commit(ctx, c.tx.conn); err != nil {
+		return err
+	}
+	c.forget = c.forget || c.tx.forget
+	c.tx.forget = false
+	return nil
 }
 
 // mark numbers the group in its own transaction, on engines where the answer to COMMIT

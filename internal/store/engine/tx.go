@@ -17,9 +17,14 @@ type Tx struct {
 	serial int
 	open   []*sql.Rows // handed out in this transaction
 	trace  func(query string, args []any)
+	forget bool // see Forget
 	// Dialect of the database.
 	Dialect Dialect
 }
+
+// Forget says that the transaction erases what should not stay in an SQLite write-ahead
+// log either: the log is emptied soon after the commit.
+func (tx *Tx) Forget() { tx.forget = true }
 
 // Serial counts up, through all transactions of the connection.
 func (tx *Tx) Serial() int {

@@ -84,11 +84,7 @@ func (f *Files) Append(list [][]byte) ([]Ref, error) {
 
 // begin makes the next active file and sees to it that its name is on disk too.
 func (f *Files) begin() error {
-	if err := os.Mkdir(f.dir, 0o700); err == nil {
-		if err := syncDir(filepath.Dir(f.dir)); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrExist) {
+	if err := f.makeDir(); err != nil {
 		return err
 	}
 	name := waypost.NewID() + suffix
@@ -101,6 +97,15 @@ func (f *Files) begin() error {
 	}
 	f.active, f.name, f.end = file, name, 0
 	return nil
+}
+
+func (f *Files) makeDir() error {
+	if err := os.Mkdir(f.dir, 0o700); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.dir))
 }
 
 // abandon gives back what was appended since the last success and ends the file.
@@ -154,22 +159,25 @@ func (f *Files) Read(r Ref) ([]byte, error) {
 	return b, nil
 }
 
-// Erase overwrites what lies at refs and gives its room back where the file system can.
-// What is gone already is no error.
+// Erase overwrites what lies at refs, gives its room back where the file system can, and
+// returns when that is synced. What is gone already is no error. Refs of one file should
+// stand together.
 func (f *Files) Erase(refs []Ref) error {
-	for _, r := range refs {
-		if r.Size <= 0 {
-			continue // no bytes, no hole
+	for len(refs) > 0 {
+		n := 1
+		for n < len(refs) && refs[n].File == refs[0].File {
+			n++
 		}
-		if err := f.erase(r); err != nil {
+		if err := f.erase(refs[0].File, refs[:n]); err != nil {
 			return fmt.Errorf("erase in segment file: %w", err)
 		}
+		refs = refs[n:]
 	}
 	return nil
 }
 
-func (f *Files) erase(r Ref) error {
-	path, err := f.path(r.File)
+func (f *Files) erase(name string, refs []Ref) error {
+	path, err := f.path(name)
 	if err != nil {
 		return err
 	}
@@ -180,9 +188,16 @@ func (f *Files) erase(r Ref) error {
 	if err != nil {
 		return err
 	}
-	err = punch(file, r.At, r.Size)
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = zero(file, r.At, r.Size)
+	for _, r := range refs {
+		if err == nil && r.Size > 0 {
+			err = punch(file, r.At, r.Size)
+			if errors.Is(err, errors.ErrUnsupported) {
+				err = zero(file, r.At, r.Size)
+			}
+		}
+	}
+	if err == nil {
+		err = syncData(file)
 	}
 	return errors.Join(err, file.Close())
 }
@@ -283,7 +298,7 @@ func (f *Files) Tidy(call func() error) (done bool, err error) {
 }
 
 func (f *Files) lock(how int) (release func(), err error) {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+	if err := f.makeDir(); err != nil {
 		return nil, fmt.Errorf("lock segment files: %w", err)
 	}
 	file, err := os.OpenFile(filepath.Join(f.dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)

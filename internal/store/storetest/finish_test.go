@@ -1,7 +1,10 @@
 package storetest_test
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -279,4 +282,32 @@ func TestTheSandboxKeepsItsOwnCopy(t *testing.T) {
 		}
 		auditClean(t, db)
 	})
+}
+
+// The write-ahead log has a copy of everything that was written; what is erased must not
+// lie there until the log happens to start over.
+func TestErasedSecretsLeaveTheWriteAheadLogToo(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	const secret = "passcode-4711"
+	d := acceptLeased(t, db, storetest.Mail{Kind: waypost.KindSecurity, Subject: secret, Body: secret + "\r\n", Tags: []string{secret}})[0]
+	has := func(suffix string) bool {
+		data, err := os.ReadFile(db.URL + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(data, []byte(secret))
+	}
+	if !has("-wal") {
+		t.Fatal("the log does not have what this test looks for")
+	}
+	finish(t, db, result(d, waypost.Delivered))
+	deadline := time.Now().Add(10 * time.Second) // a committer with nothing else to do is quick
+	for has("-wal") && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	for _, suffix := range []string{"-wal", ""} {
+		if has(suffix) {
+			t.Errorf("still in the database%s", suffix)
+		}
+	}
 }

@@ -42,7 +42,7 @@ func (y *System) EraseResidue(ctx context.Context) error {
 
 // eraseResidue erases before it forgets: done twice it does no harm.
 func (y *System) eraseResidue(ctx context.Context, files *segment.Files) (n int, err error) {
-	rows, err := y.engine.Reader().QueryContext(ctx, "SELECT file, file_at, file_size FROM body_residue LIMIT $1", residueBatch)
+	rows, err := y.engine.Reader().QueryContext(ctx, "SELECT file, file_at, file_size FROM body_residue ORDER BY file, file_at LIMIT $1", residueBatch)
 	if err != nil {
 		return 0, err
 	}
