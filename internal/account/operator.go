@@ -51,21 +51,11 @@ type NewOperator struct {
 // parent_id.
 func (s *Service) CreateOperator(ctx context.Context, n NewOperator) (waypost.Operator, error) {
 	var p Problems
-	name := strings.TrimSpace(n.Name)
-	if name == "" {
-		p.add("name", "a name is missing")
-	} else if why := badName(name); why != "" {
-		p.add("name", why)
-	}
+	name := checkOperatorName(&p, n.Name)
 	if _, ok := waypost.ParseProduct(string(n.Product)); !ok {
 		p.add("product", "choose servermate, cloud or on_premise")
 	}
-	contact := strings.TrimSpace(n.Contact)
-	if contact != "" {
-		if _, _, err := waypost.SplitAddress(contact); err != nil {
-			p.add("contact", err.Error())
-		}
-	}
+	contact := checkContact(&p, n.Contact)
 	if err := p.err(); err != nil {
 		return waypost.Operator{}, err
 	}
@@ -76,6 +66,67 @@ func (s *Service) CreateOperator(ctx context.Context, n NewOperator) (waypost.Op
 		return waypost.Operator{}, fmt.Errorf("create operator: %w", err)
 	}
 	return created, nil
+}
+
+// checkOperatorName returns the name without space around it.
+func checkOperatorName(p *Problems, name string) string {
+	name = strings.TrimSpace(name)
+	if name == "" {
+		p.add("name", "a name is missing")
+	} else if why := badName(name); why != "" {
+		p.add("name", why)
+	}
+	return name
+}
+
+func checkContact(p *Problems, contact string) string {
+	contact = strings.TrimSpace(contact)
+	if contact != "" {
+		if _, _, err := waypost.SplitAddress(contact); err != nil {
+			p.add("contact", err.Error())
+		}
+	}
+	return contact
+}
+
+// OperatorChange is what to change of an operator; nil leaves it.
+type OperatorChange struct {
+	Name      *string
+	Contact   *string // "" for nowhere
+	Uncertain *waypost.UncertainPolicy
+}
+
+// ChangeOperator changes an operator. Errors are Problems with the fields name and
+// contact, as at its creation, and NotFound.
+func (s *Service) ChangeOperator(ctx context.Context, operatorID string, c OperatorChange) error {
+	var p Problems
+	var name, contact string
+	if c.Name != nil {
+		name = checkOperatorName(&p, *c.Name)
+	}
+	if c.Contact != nil {
+		contact = checkContact(&p, *c.Contact)
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	defer s.o.Directory.forget(operatorID)
+	err := s.o.Store.SaveOperator(ctx, operatorID, func(o *waypost.Operator) error {
+		if c.Name != nil {
+			o.Name = name
+		}
+		if c.Contact != nil {
+			o.Contact = contact
+		}
+		if c.Uncertain != nil {
+			o.Uncertain = *c.Uncertain
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("save operator: %w", err)
+	}
+	return nil
 }
 
 // Operators lists operators, limit at a time, after the one whose id is cursor.

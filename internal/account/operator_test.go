@@ -47,6 +47,41 @@ func TestOperatorsAreCheckedBeforeTheyAreCreated(t *testing.T) {
 	}
 }
 
+func TestOperatorsAreCheckedAsMuchWhenTheyAreChanged(t *testing.T) {
+	w := newWorld(t)
+	id := w.operator(t, waypost.ProductServermate)
+	before := w.get(t, id).Operator
+	for name, tt := range map[string]struct {
+		in   account.OperatorChange
+		want []string
+	}{
+		"both wrong":     {account.OperatorChange{Name: new(" "), Contact: new("nobody")}, []string{"name", "contact"}},
+		"201 characters": {account.OperatorChange{Name: new(strings.Repeat("ä", 201))}, []string{"name"}},
+		"control":        {account.OperatorChange{Name: new("a\r\nBcc: b")}, []string{"name"}},
+		"turned text":    {account.OperatorChange{Name: new("a\u202eb")}, []string{"name"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, fields(w.ChangeOperator(t.Context(), id, tt.in))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if diff := cmp.Diff(before, w.get(t, id).Operator); diff != "" {
+		t.Error("a refusal changed something:", diff)
+	}
+	if err := w.ChangeOperator(t.Context(), id, account.OperatorChange{Name: new(" Acme GmbH "), Contact: new("ops@acme.example")}); err != nil {
+		t.Fatal(err)
+	}
+	want := before
+	want.Name, want.Contact = "Acme GmbH", "ops@acme.example"
+	if diff := cmp.Diff(want, w.get(t, id).Operator); diff != "" { // at once, in this process
+		t.Error(diff)
+	}
+	if err := w.ChangeOperator(t.Context(), waypost.NewID(), account.OperatorChange{Name: new("B")}); waypost.KindOf(err) != waypost.NotFound {
+		t.Errorf("an unknown operator: %v", err)
+	}
+}
+
 func TestSuspensionIsSeenAtOnceAndEnds(t *testing.T) {
 	w := newWorld(t)
 	id := w.operator(t, waypost.ProductServermate)

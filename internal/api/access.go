@@ -65,6 +65,7 @@ type caller struct {
 	operation *huma.Operation
 	peer      string           // client address
 	account   *waypost.Account // of the operator it works for; nil for operations of the platform
+	release   func()           // gives back the memory of the request body
 }
 
 // operator is the id of the operator the caller works for.
@@ -76,7 +77,7 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 
 // access is the middleware that lets nobody through who may not.
 func (s *server) access(ctx huma.Context, next func(huma.Context)) {
-	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context())}
+	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), release: func() {}}
 	if err := s.authorize(ctx, c); err != nil {
 		s.refuse(ctx, err)
 		return
@@ -90,12 +91,16 @@ func (s *server) authorize(ctx huma.Context, c *caller) error {
 	if !ok {
 		return waypost.NewError(waypost.Unauthenticated, "unauthenticated", "send an API key: Authorization: Bearer KEY")
 	}
+	// A key that was valid before passes: one program with an old key must not lock out the
+	// others on its machine. Past the limit no other is looked up: guesses cost no reads.
+	tooMany := waypost.NewError(waypost.RateLimited, "too_many_failures", "too many requests with a wrong key from this address")
+	if s.failures.spent(c.peer) && !s.Auth.Recognizes(key) {
+		return tooMany
+	}
 	p, err := s.Auth.Authenticate(ctx.Context(), key)
 	if err != nil {
-		// A valid key always passes: one program with an old key must not lock out the
-		// others on its machine. What is limited is how often a wrong one is looked at.
 		if waypost.KindOf(err) == waypost.Unauthenticated && !s.failures.allow(c.peer) {
-			return waypost.NewError(waypost.RateLimited, "too_many_failures", "too many requests with a wrong key from this address")
+			return tooMany
 		}
 		return err
 	}

@@ -53,14 +53,14 @@ type Options struct {
 	PublicURL      string         // where clients reach this server, for the description; "" leaves it out
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	MaxMessageSize int64          // bytes; 0 means 25 MiB
-	BodyBudget     int64          // bytes of memory for big requests at once; 0 means 192 MiB
+	BodyBudget     int64          // bytes of memory for big requests at once, beside 64 MiB for small ones; 0 means 192 MiB
 	TestWait       time.Duration  // how long the answer to a test mail waits for its end; 0 means 60 s
 	Log            *slog.Logger
 }
 
 // New returns the handler of /v1/, /openapi.json, /openapi.yaml and /docs. It answers
-// any other path with 404. It panics if an operation is not in the table of rules, so a
-// program with such a hole does not start.
+// any other path with 404. It panics if an operation is not in the table of rules, or its
+// body cannot be checked, so a program with such a hole does not start.
 func New(o Options) http.Handler {
 	s := newServer(o)
 	s.registerMessages()
@@ -86,7 +86,8 @@ type server struct {
 	rules      map[string]rule
 	registered map[string]bool
 	failures   *failures
-	budget     *semaphore.Weighted
+	budget     *semaphore.Weighted // of large bodies
+	small      *semaphore.Weighted // of small ones
 	tests      *testRuns
 }
 
@@ -105,7 +106,7 @@ func newServer(o Options) *server {
 	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), rules: rules(), registered: map[string]bool{},
-		failures: newFailures(), tests: newTestRuns(),
+		failures: newFailures(), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{
@@ -120,8 +121,8 @@ func newServer(o Options) *server {
 			},
 			Tags: tags(),
 		},
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
-		DefaultFormat:                "application/json",
+		Formats:                      map[string]huma.Format{mediaJSON: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                mediaJSON,
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{refuseInProblems},
 	}
@@ -160,8 +161,10 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *ca
 		Security:        []map[string][]string{{"key": {}}},
 		MaxBodyBytes:    -1, // body reads it
 		BodyReadTimeout: -1,
-		Metadata:        map[string]any{metaMaxBody: o.MaxBody},
-		Responses:       s.answers(o),
+		// body checks it too. huma's check takes hundreds of times the size of what it looks at.
+		SkipValidateBody: true,
+		Metadata:         map[string]any{metaMaxBody: o.MaxBody},
+		Responses:        s.answers(o),
 	}
 	if r.tenant {
 		op.Parameters = append(op.Parameters, &huma.Param{
@@ -171,12 +174,28 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *ca
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		c := callerOf(ctx)
+		defer c.release() // before the answer is written: a client that does not take it holds nothing
 		out, err := handle(ctx, c, in)
 		if err != nil {
 			return nil, s.problem(ctx, c.operation, err)
 		}
 		return out, nil
 	})
+	s.mustCheck(o)
+}
+
+// mustCheck sees to it that the schema of a request body says nothing that checker does
+// not keep.
+func (s *server) mustCheck(o operation) {
+	item := s.api.OpenAPI().Paths[o.Path]
+	for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch, item.Delete} {
+		if op == nil || op.OperationID != o.ID || op.RequestBody == nil {
+			continue
+		}
+		if why := checkable(s.api.OpenAPI().Components.Schemas, bodySchema(op)); why != "" {
+			panic(fmt.Sprintf("api: the body of operation %q has %s, which is not checked", o.ID, why))
+		}
+	}
 }
 
 // Page is a list that goes on at next.

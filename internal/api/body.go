@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,9 +20,13 @@ const (
 	metaMaxBody = "max_body"
 
 	defaultMaxBody = 1 << 20
-	smallBody      = 64 << 10 // up to here a body costs nothing of the budget
-	// bodyWeight is how many bytes of memory a byte of a body may take on its way: as
-	// read, as checked, decoded, composed and handed over.
+	smallBody      = 64 << 10 // up to here a body counts among the small ones
+	// smallBudget is memory for small bodies alone, so that large ones never keep them
+	// out: thousands of alerts, some two hundred of the largest.
+	smallBudget = 64 << 20
+	// bodyWeight is how many bytes of memory a byte of a body may hold at once on its way:
+	// as read, decoded, composed and handed over. That is so because checkBody lets nothing
+	// through that takes much more decoded than written.
 	bodyWeight = 5
 
 	// A body must arrive within bodyTime, and a second more for each bodyRate bytes.
@@ -33,32 +38,54 @@ const (
 // allowed size: base64 makes four bytes of three.
 func (s *server) maxMessageBody() int64 { return s.MaxMessageSize/3*4 + 1<<20 }
 
-// body is the middleware that reads request bodies. Memory is taken from the budget as
-// the bytes arrive, so a client that is slow holds only what it has sent.
+// body is the middleware that reads and checks request bodies. For a large one memory is
+// taken from the budget as the bytes arrive, so a client that is slow holds only what it
+// has sent. A small one takes its share when it is there: however slow their clients
+// are, nobody waits for them.
 func (s *server) body(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Operation().RequestBody == nil {
+	op := ctx.Operation()
+	if op.RequestBody == nil {
 		next(ctx)
 		return
 	}
-	limit, _ := ctx.Operation().Metadata[metaMaxBody].(int64)
+	if s.api.Unmarshal(ctx.Header("Content-Type"), []byte("null"), new(any)) != nil {
+		s.refuse(ctx, &problem{
+			Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "send Content-Type: application/json",
+		})
+		return
+	}
+	limit, _ := op.Metadata[metaMaxBody].(int64)
 	if limit == 0 {
 		limit = defaultMaxBody
 	}
+	var taken, small int64
+	release := sync.OnceFunc(func() {
+		s.budget.Release(taken)
+		s.small.Release(small)
+	})
+	defer release()
 	r, w := humago.Unwrap(ctx)
-	var taken int64
-	defer func() { s.budget.Release(taken) }()
-	take := func(n int64) bool {
+	data, err := readBody(r, http.NewResponseController(w), limit, func(n int64) bool {
 		ok := s.budget.TryAcquire(bodyWeight * n)
 		if ok {
 			taken += bodyWeight * n
 		}
 		return ok
+	})
+	if err == nil && taken == 0 {
+		if small = bodyWeight * int64(len(data)); !s.small.TryAcquire(small) {
+			small, err = 0, waypost.NewError(waypost.Unavailable, "busy", "too many requests at once; try again")
+		}
 	}
-	data, err := readBody(r, http.NewResponseController(w), limit, take)
+	if err == nil && len(data) > 0 { // huma says it if there is none
+		err = s.checkBody(op, data)
+	}
 	if err != nil {
+		release() // a client that does not take its answer holds nothing
 		s.refuse(ctx, err)
 		return
 	}
+	callerOf(ctx.Context()).release = release
 	next(&bodyContext{inner: ctx, body: data})
 }
 

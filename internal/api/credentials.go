@@ -69,7 +69,7 @@ func (s *server) listCredentials(ctx context.Context, _ *caller, in *ByID) (*ans
 type newCredential struct {
 	Name        string             `json:"name,omitempty" maxLength:"200" doc:"To recognize it."`
 	Networks    []string           `json:"networks,omitempty" maxItems:"100" example:"192.0.2.0/24"`
-	Scopes      []waypost.Scope    `json:"scopes,omitempty" enum:"send,send:security,send:alarm,read,read:content,control,settings" doc:"Left out: all but send:security and send:alarm."`
+	Scopes      []waypost.Scope    `json:"scopes,omitempty" maxItems:"20" enum:"send,send:security,send:alarm,read,read:content,control,settings" doc:"Left out: all but send:security and send:alarm."`
 	Test        bool               `json:"test,omitempty"`
 	DefaultKind waypost.Kind       `json:"default_kind,omitempty" enum:"event,report,balance,security,other"`
 	FromPolicy  waypost.FromPolicy `json:"from_policy,omitempty" enum:"replace,refuse"`

@@ -20,7 +20,7 @@ const description = "Hand over mail, and find out what became of it.\n\n" +
 	"Every request carries an API key: `Authorization: Bearer KEY`. A key of an operator works for that operator. " +
 	"A key of the platform names the operator in the header `X-Waypost-Operator`.\n\n" +
 	"Times are RFC 3339 in UTC with milliseconds. Lists answer `items` and `next`: pass `next` as `cursor` to go on. " +
-	"Errors are `application/problem+json` (RFC 9457); `code` is for programs. Fields that a request does not have are refused. " +
+	"Errors are `application/problem+json` (RFC 9457); `code` is for programs. Fields that a request does not have are refused, and those that come twice. " +
 	"With status 429, 503 and 507 the same request succeeds later; `Retry-After` says when to try."
 
 func tags() []*huma.Tag {

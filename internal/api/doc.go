@@ -8,8 +8,10 @@
 //  2. a path or method that does not exist is answered (unmatched);
 //  3. access finds out who asks: the bearer key, the scope that rules asks for, and the
 //     operator it works for, whose account is read;
-//  4. body reads the request body within its size, its time and the memory budget;
-//  5. huma checks it against the schema and decodes it; unknown fields are refused;
+//  4. body reads the request body within its size, its time and the memory budget, and
+//     checks it against the schema before anything is decoded (checker); unknown fields
+//     are refused;
+//  5. huma decodes it, and checks the parameters;
 //  6. the handler works for one operator and returns a value, or an error that problem
 //     turns into application/problem+json (RFC 9457).
 //

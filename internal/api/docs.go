@@ -160,7 +160,7 @@ func typeName(schemas huma.Registry, s *huma.Schema) string {
 	case s == nil:
 		return "anything"
 	case len(s.Enum) > 0:
-		return enumName(s.Enum)
+		return strings.Join(enumNames(s.Enum), " | ")
 	case len(s.OneOf) > 0:
 		var names []string
 		for _, one := range s.OneOf {
@@ -178,10 +178,9 @@ func typeName(schemas huma.Registry, s *huma.Schema) string {
 	}
 }
 
-func enumName(values []any) string {
-	var names []string
+func enumNames(values []any) (names []string) {
 	for _, v := range values {
 		names = append(names, fmt.Sprint(v))
 	}
-	return strings.Join(names, " | ")
+	return names
 }

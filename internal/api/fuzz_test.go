@@ -49,6 +49,7 @@ func FuzzSend(f *testing.F) {
 		`{"cc":[{"email":"\"q q\"@b.c"}],"bcc":[{"email":"ü@ü.example"}],"text":"t","headers":{"X-A":"b"},"tags":["t"],"metadata":{"k":"v"}}`,
 		`{"to":[{"email":"a@b.c"}],"text":"t","attachments":[{"name":"a.txt","type":"text/plain","content":"YQ==","inline":true,"content_id":"c"}]}`,
 		`{"to":[{"email":"a@b.c"}],"text":"t","send_at":"2030-01-01T00:00:00Z","expires_at":null}`,
+		`{"TO":[{"\u0065mail":"a@b.c"}],"to":null,"teXt":"\ud800","text":"t","x":{"y":[[{}]]}}`, `{"to":[{"email":1e5}],"metadata":{"":"","a.b":"c"}}`,
 		`{"to":null,"from":["x"],"text":1}`, `[`, `{"to":[{"email":"a@b\r\n"}],"text":"t","subject":"a\r\nBcc: x@y.z"}`,
 	} {
 		f.Add([]byte(seed))
@@ -63,8 +64,11 @@ func FuzzSend(f *testing.F) {
 		switch res.StatusCode {
 		case http.StatusAccepted:
 		case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
-			if !strings.Contains(text, `"code":`) {
+			if !strings.Contains(text, `"code":`) || len(text) > 16<<10 {
 				t.Errorf("%d %s", res.StatusCode, text)
+			}
+			if strings.Contains(text, `"message":"cannot be read"`) {
+				t.Errorf("%q was checked, and could not be decoded", body)
 			}
 		default:
 			t.Errorf("%d %s", res.StatusCode, text)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +18,7 @@ import (
 	"github.com/waypost/waypost/client"
 	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -44,6 +47,8 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		{"form", "POST", "/v1/messages", "to=a", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "unsupported_media_type", ""},
 		{"too large", "POST", "/v1/messages", `{"text":"` + long + `"}`, nil, 413, "body_too_large", ""},
 		{"unknown parameter", "GET", "/v1/messages?limits=3", "", nil, 422, "invalid", "query.limits"},
+		{"too many parameters", "GET", "/v1/messages?limit=1" + strings.Repeat("&limit=1", 100), "", nil, 414, "url_too_long", ""},
+		{"too long parameters", "GET", "/v1/messages?subject=" + strings.Repeat("x", 16<<10), "", nil, 414, "url_too_long", ""},
 		{"bad parameter", "GET", "/v1/messages?limit=many", "", nil, 422, "invalid", "query.limit"},
 		{"parameter out of range", "GET", "/v1/messages?limit=0", "", nil, 422, "invalid", "query.limit"},
 		{"bad time", "GET", "/v1/messages?from=now", "", nil, 422, "invalid", "query.from"},
@@ -107,29 +112,61 @@ func TestKeysAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestWrongKeysAreLimitedPerAddressAndRightOnesAreNot(t *testing.T) {
-	w := newWorld(t)
-	c := w.tenant(t, "Acme")
-	get := func(key, peer string) int {
-		res, _ := request(t, "GET", w.url+"/v1/messages", key, nil, "X-Forwarded-For", peer)
-		return res.StatusCode
+// counting counts how often a key is looked up.
+type counting struct {
+	auth.Store
+	reads atomic.Int32
+}
+
+func (c *counting) CredentialByHash(ctx context.Context, hash []byte) (*store.Credential, error) {
+	c.reads.Add(1)
+	return c.Store.CredentialByHash(ctx, hash)
+}
+
+func TestWrongKeysAreLimitedPerAddressAndKnownOnesAreNot(t *testing.T) {
+	keys := &counting{}
+	w := newWorld(t, func(o *api.Options) {
+		keys.Store = o.Sandbox.(auth.Store)
+		o.Auth = auth.New(auth.Options{Store: keys, Operators: o.Directory})
+	})
+	known, fresh := w.tenant(t, "Acme"), w.tenant(t, "Bravo")
+	get := func(key, peer string) (*http.Response, string) {
+		return request(t, "GET", w.url+"/v1/messages", key, nil, "X-Forwarded-For", peer)
 	}
-	for i := range 20 {
-		if status := get("wrong", "192.0.2.1"); status != 401 {
-			t.Fatalf("wrong key %d: %d", i, status)
+	want := func(name, key, peer string, status int, reads int32) {
+		t.Helper()
+		keys.reads.Store(0)
+		if res, text := get(key, peer); res.StatusCode != status {
+			t.Errorf("%s: %d %s, want %d", name, res.StatusCode, text, status)
+		}
+		if n := keys.reads.Load(); n != reads {
+			t.Errorf("%s: looked up %d times, want %d", name, n, reads)
 		}
 	}
-	res, text := request(t, "GET", w.url+"/v1/messages", "wrong", nil, "X-Forwarded-For", "192.0.2.1")
+	guess := func(i int) string {
+		return "wp_live_" + strings.Repeat("a", 30) + string(rune('a'+i/26)) + string(rune('a'+i%26))
+	}
+	want("a right key", known.Key, "192.0.2.1", 200, 1)
+	for i := range 20 {
+		want("a guess", guess(i), "192.0.2.1", 401, 1)
+	}
+	want("one guess more", guess(20), "192.0.2.1", 429, 0)
+	res, text := get(guess(21), "192.0.2.1")
 	wantProblem(t, res, text, 429, "too_many_failures", "")
 	if res.Header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
-	if status := get(c.Key, "192.0.2.1"); status != 200 {
-		t.Errorf("a right key from there: %d", status)
+	want("a key that is known, from there", known.Key, "192.0.2.1", 200, 0)
+	want("a right key that is not, from there", fresh.Key, "192.0.2.1", 429, 0)
+	want("a guess from elsewhere", guess(22), "192.0.2.2", 401, 1)
+	want("the same key from elsewhere", fresh.Key, "192.0.2.2", 200, 1)
+	want("the same key from there, known now", fresh.Key, "192.0.2.1", 200, 0)
+	w.options.Auth.Changed(t.Context())
+	want("a key that was known before something changed", known.Key, "192.0.2.1", 200, 1)
+	for i := range 20 { // another address of the same IPv6 network counts as the same client
+		get(guess(30+i), fmt.Sprintf("2001:db8::%d", i))
 	}
-	if status := get("wrong", "192.0.2.2"); status != 401 {
-		t.Errorf("a wrong key from elsewhere: %d", status)
-	}
+	want("the network of a guesser", guess(60), "2001:db8::ffff", 429, 0)
 }
 
 func TestEveryScopeIsAskedFor(t *testing.T) {
@@ -252,16 +289,15 @@ func TestThePeerBehindATrustedProxyIsInReceived(t *testing.T) {
 }
 
 func TestLargeRequestsShareABudget(t *testing.T) {
-	w := newWorld(t, func(o *api.Options) { o.BodyBudget = 1 }) // room for one of the largest
+	w := newWorld(t, func(o *api.Options) { o.BodyBudget, o.MaxMessageSize = 1, 25<<20 }) // room for one of the largest
 	c := w.tenant(t, "Acme")
 	text := strings.Repeat("x\\n", 300<<10)
 	body := `{"to":[{"email":"a@example.com"}],"subject":"s","text":"` + text + `"}`
 	reader, writer := io.Pipe()
 	begun := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		half := strings.NewReader(strings.Repeat(" ", 1<<20) + strings.Repeat(" ", 600<<10))
-		_, _ = io.Copy(writer, half)
+	wg.Go(func() { // far more than sockets hold: when it is written, most of it was read
+		_, _ = io.Copy(writer, strings.NewReader(strings.Repeat(" ", 30<<20)))
 		close(begun)
 	})
 	wg.Go(func() {
@@ -271,17 +307,8 @@ func TestLargeRequestsShareABudget(t *testing.T) {
 		}
 	})
 	<-begun
-	refused := false
-	for range 50 { // what was written is read soon, but when is up to the server
-		res, answer := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(body))
-		if refused = res.StatusCode == http.StatusServiceUnavailable; refused {
-			wantProblem(t, res, answer, 503, "busy", "")
-			break
-		}
-	}
-	if !refused {
-		t.Error("a second large request was taken beside the first")
-	}
+	res, answer := request(t, "POST", w.url+"/v1/messages", c.Key, strings.NewReader(strings.Repeat(" ", 3<<20)+body))
+	wantProblem(t, res, answer, 503, "busy", "")
 	c.send(t, mail()) // small ones are not concerned
 	if _, err := io.WriteString(writer, `{"to":[{"email":"a@example.com"}],"subject":"s","text":"t"}`); err != nil {
 		t.Fatal(err)
@@ -325,4 +352,13 @@ func TestOperationsWithoutARuleDoNotStart(t *testing.T) {
 		}
 	}()
 	api.RegisterWithoutRule()
+}
+
+func TestBodiesThatCannotBeCheckedDoNotStart(t *testing.T) {
+	defer func() {
+		if diff := cmp.Diff(`api: the body of operation "new-operation" has a form of text, which is not checked`, recover()); diff != "" {
+			t.Error(diff)
+		}
+	}()
+	api.RegisterUncheckable()
 }

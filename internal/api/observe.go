@@ -98,10 +98,23 @@ func (s *server) answer(w http.ResponseWriter, p *problem) {
 	p.write(w)
 }
 
-// unmatched answers for paths and methods that do not exist, and for text that no
-// database takes.
+// Bounds of the part of a URL behind "?". No list has so many parameters; taken apart
+// they take a hundred times their size, and that is before anybody showed a key.
+const (
+	maxQuery      = 16 << 10 // bytes
+	maxParameters = 100
+)
+
+// unmatched answers for paths and methods that do not exist, for too many parameters,
+// and for text that no database takes.
 func (s *server) unmatched(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if q := r.URL.RawQuery; len(q) > maxQuery || strings.Count(q, "&") >= maxParameters {
+			s.answer(w, &problem{
+				Status: http.StatusRequestURITooLong, Code: "url_too_long", Detail: "the URL has too many or too long parameters",
+			})
+			return
+		}
 		if !storable(r.URL.Path) || !storableQuery(r) {
 			s.answer(w, &problem{
 				Status: http.StatusBadRequest, Code: "malformed", Detail: "the URL has a NUL, or is not UTF-8",

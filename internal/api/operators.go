@@ -3,9 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/waypost"
@@ -105,23 +102,9 @@ type changeOperatorInput struct {
 }
 
 func (s *server) changeOperator(ctx context.Context, _ *caller, in *changeOperatorInput) (*answer[operator], error) {
-	if err := in.Body.check(); err != nil {
-		return nil, err
-	}
 	if n := in.Body; n.Name != nil || n.Contact != nil || n.Uncertain != nil {
-		err := s.Store.SaveOperator(ctx, in.ID, func(o *waypost.Operator) error {
-			if n.Name != nil {
-				o.Name = *n.Name
-			}
-			if n.Contact != nil {
-				o.Contact = *n.Contact
-			}
-			if n.Uncertain != nil {
-				o.Uncertain = *n.Uncertain
-			}
-			return nil
-		})
-		if err != nil {
+		change := account.OperatorChange{Name: n.Name, Contact: n.Contact, Uncertain: n.Uncertain}
+		if err := s.Accounts.ChangeOperator(ctx, in.ID, change); err != nil {
 			return nil, err
 		}
 	}
@@ -135,20 +118,4 @@ func (s *server) changeOperator(ctx context.Context, _ *caller, in *changeOperat
 		}
 	}
 	return s.getOperator(ctx, nil, &in.ByID)
-}
-
-// check tidies the texts and refuses what account refuses at creation.
-func (n *operatorChange) check() error {
-	if n.Name != nil {
-		*n.Name = strings.TrimSpace(*n.Name)
-		if *n.Name == "" || !utf8.ValidString(*n.Name) || strings.ContainsFunc(*n.Name, unicode.IsControl) {
-			return waypost.FieldError("name", "a name is missing, or has control characters")
-		}
-	}
-	if n.Contact != nil && *n.Contact != "" {
-		if _, _, err := waypost.SplitAddress(*n.Contact); err != nil {
-			return waypost.FieldError("contact", err.Error())
-		}
-	}
-	return nil
 }

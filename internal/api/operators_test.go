@@ -71,6 +71,9 @@ func TestWrongOperatorsAreRefused(t *testing.T) {
 	}
 	id := w.tenant(t, "Acme").id
 	wantRefusal(t, change(id, client.OperatorChange{Name: new("")}), 422, "invalid", "body.name")
+	wantRefusal(t, change(id, client.OperatorChange{Name: new(" ")}), 422, "invalid", "body.name")
+	wantRefusal(t, change(id, client.OperatorChange{Name: new("a\u202eb")}), 422, "invalid", "body.name") // reads as "ab" turned round
+	wantRefusal(t, create(client.NewOperator{Name: "a\u202eb", Product: "cloud"}), 422, "invalid", "body.name")
 	wantRefusal(t, change(id, client.OperatorChange{Contact: new("x")}), 422, "invalid", "body.contact")
 	wantRefusal(t, change(id, client.OperatorChange{Uncertain: new("pray")}), 422, "invalid", "body.uncertain_policy")
 	wantRefusal(t, change(waypost.NewID(), client.OperatorChange{Name: new("B")}), 404, "not_found", "")

@@ -21,6 +21,13 @@ import (
 
 const problemType = "application/problem+json"
 
+// Bounds of an answer: it must not grow with the request that it refuses.
+const (
+	maxProblems = 20  // fields that it names
+	maxLocation = 200 // bytes
+	maxMessage  = 500 // bytes
+)
+
 // problem is an error answer (RFC 9457). Type is "about:blank": Code tells problems
 // apart.
 type problem struct {
@@ -38,7 +45,7 @@ type problem struct {
 // problemField is one wrong field of a request.
 type problemField struct {
 	Location string `json:"location,omitempty" doc:"Where, for example body.gateway.auth.password or query.limit."`
-	Message  string `json:"message"`
+	Message  string `json:"message" doc:"What is wrong there. After the first 20 fields an entry without location says how many more there are."`
 }
 
 // Error implements error.
@@ -63,12 +70,47 @@ func (p *problem) GetHeaders() http.Header {
 }
 
 func (p *problem) complete() *problem {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p.Type, p.Title, p.Detail = "about:blank", http.StatusText(p.Status), cut(p.Detail, maxMessage)
 	return p
 }
 
+// list takes the first of the fields that are wrong, and says how many more there are.
+func (p *problem) list(fields []problemField, total int) {
+	for _, f := range fields[:min(len(fields), maxProblems)] {
+		p.Errors = append(p.Errors, problemField{Location: cut(f.Location, maxLocation), Message: cut(f.Message, maxMessage)})
+	}
+	if more := total - len(p.Errors); more > 0 {
+		p.Errors = append(p.Errors, problemField{Message: andMore(more, total)})
+	}
+}
+
+// counted is the first problem of so many.
+func counted(first string, total int) string {
+	if total <= 1 {
+		return first
+	}
+	return cut(first, maxMessage-50) + " (" + andMore(total-1, total) + ")"
+}
+
+func andMore(more, total int) string {
+	if total >= maxChecks { // nobody looked further
+		return fmt.Sprintf("and at least %d more", more)
+	}
+	return fmt.Sprintf("and %d more", more)
+}
+
+// cut shortens what may repeat some of a request.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
 func (p *problem) write(w io.Writer) {
-	_ = json.NewEncoder(w).Encode(p) // a client that is gone reads nothing
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(p) // a client that is gone reads nothing
 }
 
 // statusOf is the one place where kinds of errors become statuses.
@@ -120,12 +162,12 @@ func (s *server) problem(ctx context.Context, op *huma.Operation, err error) *pr
 	if list == nil && e.Field != "" {
 		list = account.Problems{e}
 	}
-	for _, e := range list {
-		p.Errors = append(p.Errors, problemField{Location: locate(op, e.Field), Message: e.Message})
+	var fields []problemField
+	for _, e := range list[:min(len(list), maxProblems)] {
+		fields = append(fields, problemField{Location: locate(op, e.Field), Message: e.Message})
 	}
-	if n := len(list); n > 1 {
-		p.Detail = fmt.Sprintf("%s (and %d more)", p.Detail, n-1)
-	}
+	p.list(fields, len(list))
+	p.Detail = counted(p.Detail, len(list))
 	return p.complete()
 }
 
@@ -179,7 +221,8 @@ func below(field string, err error) error {
 	return err
 }
 
-// refuseInProblems makes problems of what huma finds wrong. The values it found are not
+// refuseInProblems makes problems of what huma finds wrong: with parameters, and with a
+// body that could not be decoded though it was checked. The values it found are not
 // repeated: one of them may be a password.
 func refuseInProblems(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
@@ -187,25 +230,23 @@ func refuseInProblems(_ huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	p := &problem{Status: m.Status, Detail: m.Detail, Code: waypost.Invalid.String()}
-	switch m.Status {
-	case http.StatusBadRequest:
-		p.Code, p.Detail = "malformed", "the request is not valid JSON"
-		if len(m.Errors) == 0 {
-			p.Detail = m.Detail
-		}
-	case http.StatusUnsupportedMediaType:
-		p.Code, p.Detail, m.Errors = "unsupported_media_type", "send Content-Type: application/json", nil
+	if m.Status == http.StatusBadRequest {
+		p.Code = "malformed"
 	}
-	for _, e := range m.Errors {
-		if e != nil {
-			p.Errors = append(p.Errors, problemField{Location: e.Location, Message: e.Message})
+	var fields []problemField
+	for _, e := range m.Errors[:min(len(m.Errors), maxProblems)] {
+		if e == nil {
+			continue
 		}
+		f := problemField{Location: e.Location, Message: e.Message}
+		if f.Location == "body" {
+			f.Message = "cannot be read" // the decoder's words quote values
+		}
+		fields = append(fields, f)
 	}
-	if len(p.Errors) > 0 && m.Status == http.StatusUnprocessableEntity {
-		p.Detail = strings.TrimPrefix(p.Errors[0].Location+": ", ": ") + p.Errors[0].Message
-		if n := len(p.Errors); n > 1 {
-			p.Detail = fmt.Sprintf("%s (and %d more)", p.Detail, n-1)
-		}
+	p.list(fields, len(m.Errors))
+	if len(p.Errors) > 0 {
+		p.Detail = counted(strings.TrimPrefix(p.Errors[0].Location+": ", ": ")+p.Errors[0].Message, len(m.Errors))
 	}
 	return p.complete(), nil
 }

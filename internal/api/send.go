@@ -22,9 +22,9 @@ import (
 
 // newMessage is a mail as handed over.
 type newMessage struct {
-	To          []address         `json:"to,omitempty"`
-	Cc          []address         `json:"cc,omitempty"`
-	Bcc         []address         `json:"bcc,omitempty" doc:"Recipients that the mail does not show."`
+	To          []address         `json:"to,omitempty" maxItems:"1000" doc:"to, cc and bcc together have at most 1,000 recipients."`
+	Cc          []address         `json:"cc,omitempty" maxItems:"1000"`
+	Bcc         []address         `json:"bcc,omitempty" maxItems:"1000" doc:"Recipients that the mail does not show."`
 	From        *mailbox          `json:"from,omitempty" doc:"Left out, it is the operator's default sender, or the platform's."`
 	ReplyTo     *mailbox          `json:"reply_to,omitempty" doc:"Left out, it is what the operator's settings say."`
 	Subject     string            `json:"subject,omitempty" maxLength:"1000"`
@@ -40,8 +40,12 @@ type newMessage struct {
 	Metadata    map[string]string `json:"metadata,omitempty" maxProperties:"20" doc:"For your own programs, at most 4,096 bytes."`
 }
 
-// maxMetadata bounds names and values of metadata together, in bytes.
-const maxMetadata = 4096
+// Bounds of names and values together, in bytes. A header block of more than maxHeaders
+// is not accepted anyway.
+const (
+	maxMetadata = 4096
+	maxHeaders  = 256 << 10
+)
 
 // attachment is a file in a mail.
 type attachment struct {
@@ -169,6 +173,9 @@ func (s *server) submission(c *caller, m *newMessage) (waypost.Submission, error
 	if err := m.check(); err != nil {
 		return waypost.Submission{}, err
 	}
+	if err := m.checkSize(s.MaxMessageSize); err != nil {
+		return waypost.Submission{}, err
+	}
 	comp := mime.Composition{
 		From: s.defaultFrom(c.account), To: inHeader(m.To), Cc: inHeader(m.Cc),
 		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Headers: m.Headers,
@@ -249,18 +256,36 @@ func (m *newMessage) check() error {
 			add(fmt.Sprintf("attachments[%d].content", i), "is not base64")
 		}
 	}
-	size := 0
-	for k, v := range m.Metadata {
-		size += len(k) + len(v)
-	}
-	if size > maxMetadata {
+	if bytesOf(m.Metadata) > maxMetadata {
 		add("metadata", fmt.Sprintf("has more than %d bytes", maxMetadata))
+	}
+	if bytesOf(m.Headers) > maxHeaders {
+		add("headers", fmt.Sprintf("has more than %d bytes", maxHeaders))
 	}
 	if len(p) == 0 {
 		return nil
 	}
-	const enough = 20 // to see what is wrong
-	return p[:min(len(p), enough)]
+	return p
+}
+
+// checkSize refuses a mail that is too large for anybody before it is composed: encoding
+// takes several times its size, and only adds to it.
+func (m *newMessage) checkSize(most int64) error {
+	size := int64(len(m.Text)) + int64(len(m.HTML))
+	for _, a := range m.Attachments {
+		size += int64(base64.StdEncoding.EncodedLen(len(a.Content.data)))
+	}
+	if size <= most {
+		return nil
+	}
+	return waypost.NewError(waypost.TooLarge, "message_too_large", fmt.Sprintf("the message has more than %d bytes, %d are allowed", size, most))
+}
+
+func bytesOf(pairs map[string]string) (size int) {
+	for name, value := range pairs {
+		size += len(name) + len(value)
+	}
+	return size
 }
 
 func recipientField(list int) string { return [...]string{"to", "cc", "bcc"}[list] }

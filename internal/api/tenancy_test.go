@@ -168,6 +168,17 @@ func TestSecretsAreInNoAnswerAndNoLog(t *testing.T) {
 	do("PUT", "/v1/settings/email", fmt.Sprintf(settings, `}`)) // not JSON
 	do("PUT", "/v1/settings/email", `{"gateway":"`+password+`"}`)
 	do("PUT", "/v1/settings/email", `{"gateway":{"type":"smtp","host":"`+password+` x","security":"tls","auth":{"username":"","password":"`+password+`\u0000"}}}`)
+	login := `{"gateway":{"type":"smtp","host":"mail.acme.example","security":"tls","auth":{"username":"acme",%s}}}`
+	for _, wrong := range []string{
+		`"password":["` + password + `"]`, `"password":{"` + password + `":1}`, `"password":"` + password + `","password":"x"`,
+		`"password":"` + password + `","PASSWORD":"` + password + `"`, `"password":"` + strings.Repeat(password, 400) + `"`,
+		`"password":"` + password + `\ud800","username":1`, `"pasword":"` + password + `"`, `"password":"` + password, `"password":` + password,
+		`"password":483920000000000004839200e999`, // a number that nothing can hold
+	} {
+		do("PUT", "/v1/settings/email", fmt.Sprintf(login, wrong))
+		do("POST", "/v1/settings/email/test", `{"to":"me@example.com","settings":`+fmt.Sprintf(login, wrong)+`}`)
+	}
+	do("PUT", "/v1/settings/email", `{"gateway":{"type":"`+password+`","port":"`+password+`","security":"`+password+`"},"from":"`+password+`"}`)
 	do("GET", "/v1/settings/email", "")
 	w.peer.set(func(j *waypost.Job) {
 		reports(waypost.OutcomePermanent, waypost.Reply{Code: 535, Text: "no"}, "auth")(j)
@@ -181,7 +192,7 @@ func TestSecretsAreInNoAnswerAndNoLog(t *testing.T) {
 	_, list := request(t, "GET", w.url+"/v1/operators/"+c.id+"/credentials", w.root.Key, nil)
 	answers.WriteString(list)
 	request(t, "GET", w.url+"/v1/messages", made.Key+"x", nil)
-	for name, secret := range map[string]string{"password": password, "key": c.Key, "platform key": w.root.Key, "created key": made.Key} {
+	for name, secret := range map[string]string{"password": password, "password of digits": "4839200", "key": c.Key, "platform key": w.root.Key, "created key": made.Key} {
 		text := strings.ReplaceAll(answers.String(), `"query.`+password, "")
 		if strings.Contains(text, secret) {
 			t.Errorf("the %s is in an answer:\n%s", name, text)

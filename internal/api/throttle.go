@@ -37,6 +37,14 @@ func (l *limiters) allow(name string) bool {
 	return limit.Allow()
 }
 
+// spent reports whether a name is at its limit, without counting.
+func (l *limiters) spent(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit := l.byName[name]
+	return limit != nil && limit.Tokens() < 1
+}
+
 // failures limit wrong keys per client address: 20 at once, 20 a minute.
 type failures struct {
 	*limiters
@@ -45,12 +53,18 @@ type failures struct {
 func newFailures() *failures { return &failures{newLimiters(20.0/60, 20)} }
 
 // allow counts a failure of a client and reports whether it is still to be told that
-// the key is wrong. An IPv6 client owns a /64 and counts as one.
-func (f *failures) allow(peer string) bool {
+// the key is wrong.
+func (f *failures) allow(peer string) bool { return f.limiters.allow(network(peer)) }
+
+// spent reports whether a client failed too often.
+func (f *failures) spent(peer string) bool { return f.limiters.spent(network(peer)) }
+
+// network is who a client is: one with IPv6 owns a /64.
+func network(peer string) string {
 	if addr, err := netip.ParseAddr(peer); err == nil && addr.Is6() {
 		if network, err := addr.Prefix(64); err == nil {
-			peer = network.String()
+			return network.String()
 		}
 	}
-	return f.limiters.allow(peer)
+	return peer
 }

@@ -40,6 +40,7 @@ type Auth struct {
 	operators Operators
 	keys      *cache[[sha256.Size]byte, waypost.Principal]
 	unknown   *cache[[sha256.Size]byte, time.Time] // until when a key is not looked up again
+	seen      *cache[[sha256.Size]byte, struct{}]  // keys that authenticated once; never dropped
 	valid     *cache[string, bool]                 // credential id: not revoked
 	networks  *cache[struct{}, *networkTable]
 }
@@ -58,13 +59,14 @@ func New(o Options) *Auth {
 		store: o.Store, operators: o.Operators,
 		keys:     newCache[[sha256.Size]byte, waypost.Principal](o.Size),
 		unknown:  newCache[[sha256.Size]byte, time.Time](o.Size),
+		seen:     newCache[[sha256.Size]byte, struct{}](o.Size),
 		valid:    newCache[string, bool](o.Size),
 		networks: newCache[struct{}, *networkTable](1),
 	}
 }
 
-// Changed drops what is in memory. It is called when credentials may have changed,
-// by whatever process.
+// Changed drops what is in memory about credentials. It is called when they may have
+// changed, by whatever process.
 func (a *Auth) Changed(context.Context) {
 	a.keys.drop()
 	a.unknown.drop()
@@ -105,7 +107,20 @@ func (a *Auth) Authenticate(ctx context.Context, key string) (waypost.Principal,
 	}
 	p = principal(c)
 	a.keys.put(generation, hash, p)
+	a.seen.put(0, hash, struct{}{})
 	return p, nil
+}
+
+// Recognizes reports from memory alone whether a key authenticated before in this
+// process; it may have been revoked since. Who shows too many wrong keys is asked for
+// one of these before Authenticate looks it up: guesses then cost no reads, while the
+// programs that share an address with the guesser go on, even after Changed.
+func (a *Auth) Recognizes(key string) bool {
+	if !wellFormed(key) {
+		return false
+	}
+	_, ok, _ := a.seen.get(sha256.Sum256([]byte(key)))
+	return ok
 }
 
 // Password authenticates an SMTP client: the password is a key. The user name is free,

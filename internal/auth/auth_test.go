@@ -236,6 +236,36 @@ func TestPlatformCredentialsStayValidWhateverOperatorTheyName(t *testing.T) {
 	wantRefused(t, w.Valid(t.Context(), p))
 }
 
+func TestKeysAreRecognizedFromMemoryOnceTheyWereValid(t *testing.T) {
+	w := newWorld(t)
+	key, c := w.create(t, auth.CreateRequest{OperatorID: w.operator(t)})
+	unknown := "wp_live_" + strings.Repeat("a", 32)
+	if _, err := w.Authenticate(t.Context(), unknown); err == nil {
+		t.Fatal("an unknown key authenticated")
+	}
+	w.reads.Store(0)
+	for name, key := range map[string]string{"not used yet": key, "unknown": unknown, "no key": "wrong", "empty": ""} {
+		if w.Recognizes(key) {
+			t.Errorf("%s: recognized", name)
+		}
+	}
+	if _, err := w.Authenticate(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	w.Changed(t.Context())
+	if !w.Recognizes(key) {
+		t.Error("not recognized after it authenticated and something changed")
+	}
+	if n := w.reads.Load(); n != 1 { // by Authenticate
+		t.Errorf("%d reads", n)
+	}
+	if err := w.Revoke(t.Context(), c.OperatorID, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Authenticate(t.Context(), key) // recognized is not valid
+	wantRefused(t, err)
+}
+
 func TestAnAbsentDatabaseRefusesNobody(t *testing.T) {
 	w := newWorld(t)
 	id := w.operator(t)

@@ -16,6 +16,7 @@
 // nothing: with a login the key counts, wherever the client is.
 //
 // What is in memory is dropped by Changed, which has to be called whenever credentials
-// may have changed. A suspended operator authenticates as ever, for reading and for
+// may have changed. Only which keys were valid once is kept: who limits wrong keys per
+// client asks Recognizes before it lets one past the limit be looked up. A suspended operator authenticates as ever, for reading and for
 // mail of kind security; what it may send is decided where mail is accepted.
 package auth

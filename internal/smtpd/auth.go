@@ -34,12 +34,6 @@ func (s *session) auth(arg string) {
 		s.refuse(538, "5.7.11", "Must issue a STARTTLS command first")
 		return
 	}
-	throttled := !s.srv.exempt(s.peer)
-	if throttled && s.srv.logins.blocked(s.peer, time.Now()) {
-		s.srv.opts.Metrics.Login(loginThrottled)
-		s.end(421, "4.7.0", "Too many failed logins, try again later")
-		return
-	}
 	var user, password string
 	var ok bool
 	mechanism, initial, _ := strings.Cut(arg, " ")
@@ -54,12 +48,14 @@ func (s *session) auth(arg string) {
 	if !ok {
 		return
 	}
-
+	throttled := !s.srv.exempt(s.peer)
+	if throttled && s.srv.logins.spent(s.peer, time.Now()) && !s.srv.opts.Authenticator.Recognizes(password) {
+		s.srv.opts.Metrics.Login(loginThrottled)
+		s.end(421, "4.7.0", "Too many failed logins, try again later")
+		return
+	}
 	p, err := s.srv.opts.Authenticator.Password(s.ctx, s.peer, user, password)
 	if err == nil {
-		if throttled {
-			s.srv.logins.succeeded(s.peer, time.Now())
-		}
 		s.srv.opts.Metrics.Login(loginOK)
 		s.principal, s.loggedIn, s.known = p, true, true
 		s.reply(235, "2.7.0", "Logged in")

@@ -148,6 +148,22 @@ func TestGuessingIsSlowedDownPerClient(t *testing.T) {
 	if !throttled || b.counted("login throttled") == 0 || len(b.logins) > 10 {
 		t.Errorf("throttled %v after %d checks, counts %v", throttled, len(b.logins), b.counts)
 	}
+	// A right password that nobody recognizes waits; one that was right before does not.
+	b.recognize("")
+	c := s.hello()
+	c.cmd("AUTH PLAIN "+b64("\x00me\x00key"), "421 4.7.0 ")
+	c.wantClosed()
+	if got := b.seen(); len(got) > 0 {
+		t.Errorf("looked up past the limit: %q", got)
+	}
+	b.recognize("key")
+	s.hello().cmd("AUTH PLAIN "+b64("\x00me\x00key"), "235 ")
+	c = s.hello() // which helps nobody else at that address
+	c.cmd("AUTH PLAIN "+b64("\x00me\x00no"), "421 4.7.0 ")
+	c.wantClosed()
+	if diff := cmp.Diff([]string{"me/key"}, b.seen()); diff != "" {
+		t.Error("looked up past the limit:", diff)
+	}
 	// Loopback is never shut out.
 	s = start(t, b, nil)
 	for range 15 {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,7 @@ type backend struct {
 	mails  []waypost.Submission
 	counts map[string]int
 	logins []string // "user/password" of each
+	known  string   // a password that was right before
 }
 
 func (b *backend) Accept(ctx context.Context, s waypost.Submission) (waypost.Receipt, error) {
@@ -72,6 +74,25 @@ func (b *backend) Password(_ context.Context, _ netip.Addr, user, password strin
 		return waypost.Principal{}, waypost.NewError(waypost.Unavailable, "", "database away")
 	}
 	return waypost.Principal{}, waypost.NewError(waypost.Unauthenticated, "", "no such key")
+}
+
+func (b *backend) Recognizes(password string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return password == b.known
+}
+
+// recognize makes a password one that was right before, and forgets the logins.
+func (b *backend) recognize(password string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known, b.logins = password, nil
+}
+
+func (b *backend) seen() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.logins)
 }
 
 func (b *backend) Network(_ context.Context, peer netip.Addr) (waypost.Principal, bool, error) {

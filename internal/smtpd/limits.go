@@ -74,66 +74,50 @@ func peerKey(a netip.Addr) netip.Prefix {
 const (
 	loginBurst   = 10               // failed logins of one client at once
 	loginEvery   = 10 * time.Second // then one for each
-	loginTrust   = time.Hour        // how long a good login keeps a client from being shut out
 	loginClients = 10_000           // clients remembered
 )
 
-// loginLimits slows down guessing. Only failures count. A client that has logged
-// in lately is never shut out: one server submits for many operators, and one
-// stale key there must not stop the others.
+// loginLimits slows down guessing. Only failures count, and past the limit a password
+// that was right before still is checked: one server submits for many operators, and
+// one stale key there must not stop the others.
 type loginLimits struct {
 	mu      sync.Mutex
-	clients map[netip.Prefix]*loginClient
-}
-
-type loginClient struct {
-	failures *rate.Limiter
-	good     time.Time
+	clients map[netip.Prefix]*rate.Limiter // of failures
 }
 
 func newLoginLimits() *loginLimits {
-	return &loginLimits{clients: make(map[netip.Prefix]*loginClient)}
+	return &loginLimits{clients: make(map[netip.Prefix]*rate.Limiter)}
 }
 
-// blocked reports whether peer has failed too often to be listened to.
-func (l *loginLimits) blocked(peer netip.Addr, now time.Time) bool {
+// spent reports whether peer has failed too often for any password to be looked up.
+func (l *loginLimits) spent(peer netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.clients[peerKey(peer)]
-	return c != nil && c.failures.TokensAt(now) < 1 && now.Sub(c.good) > loginTrust
+	failures := l.clients[peerKey(peer)]
+	return failures != nil && failures.TokensAt(now) < 1
 }
 
 func (l *loginLimits) failed(peer netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.client(peer, now).failures.AllowN(now, 1)
-}
-
-func (l *loginLimits) succeeded(peer netip.Addr, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.client(peer, now).good = now
-}
-
-func (l *loginLimits) client(peer netip.Addr, now time.Time) *loginClient {
 	key := peerKey(peer)
-	c := l.clients[key]
-	if c == nil {
+	failures := l.clients[key]
+	if failures == nil {
 		if len(l.clients) >= loginClients {
 			l.forget(now)
 		}
-		c = &loginClient{failures: rate.NewLimiter(rate.Every(loginEvery), loginBurst)}
-		l.clients[key] = c
+		failures = rate.NewLimiter(rate.Every(loginEvery), loginBurst)
+		l.clients[key] = failures
 	}
-	return c
+	failures.AllowN(now, 1)
 }
 
 // forget makes room: clients about whom nothing is left to know go first, and
 // when there are none anyone (map order is random) goes.
 func (l *loginLimits) forget(now time.Time) {
 	seen := 0
-	for key, c := range l.clients {
-		if c.failures.TokensAt(now) >= loginBurst && now.Sub(c.good) > loginTrust {
+	for key, failures := range l.clients {
+		if failures.TokensAt(now) >= loginBurst {
 			delete(l.clients, key)
 		}
 		if seen++; seen == 100 { // an attack must not make every login scan the whole map

@@ -6,28 +6,24 @@ import (
 	"time"
 )
 
-func TestLoginLimitsShutOutOnlyStrangers(t *testing.T) {
+func TestLoginLimitsAreSpentPerClientAndComeBack(t *testing.T) {
 	l := newLoginLimits()
 	now := testTime()
 	peer := peerAddr(1)
 	for range loginBurst {
-		if l.blocked(peer, now) {
-			t.Fatal("blocked before the burst was used up")
+		if l.spent(peer, now) {
+			t.Fatal("spent before the burst was used up")
 		}
 		l.failed(peer, now)
 	}
-	if !l.blocked(peer, now) {
-		t.Error("not blocked after the burst")
+	if !l.spent(peer, now) {
+		t.Error("not spent after the burst")
 	}
-	if l.blocked(peer, now.Add(loginEvery)) {
-		t.Error("still blocked when a token has come back")
+	if l.spent(peer, now.Add(loginEvery)) {
+		t.Error("still spent when a token has come back")
 	}
-	if l.blocked(peerAddr(2), now) {
-		t.Error("another client is blocked")
-	}
-	l.succeeded(peer, now)
-	if l.blocked(peer, now) {
-		t.Error("a client that has logged in is blocked")
+	if l.spent(peerAddr(2), now) {
+		t.Error("another client is limited")
 	}
 }
 

@@ -25,6 +25,10 @@ type Authenticator interface {
 	// temporary is answered as such and not counted against the client.
 	Password(ctx context.Context, peer netip.Addr, user, password string) (waypost.Principal, error)
 
+	// Recognizes reports from memory alone whether a password was right before. Only
+	// such a one is checked for a client that failed too often.
+	Recognizes(password string) bool
+
 	// Network returns the principal of the credential that is bound to the network
 	// of peer, and whether there is one. It is asked at every MAIL of a session
 	// without a login, so it has to be cheap and its changes are heeded at once.
