@@ -87,7 +87,7 @@ func (c messageListCmd) Run(e *environment) error {
 						status = append(status, fmt.Sprintf("%d %s", n, s))
 					}
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Created, to, strings.Join(status, ", "), v.Subject)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Created, cell(to), strings.Join(status, ", "), cell(v.Subject))
 			}
 			_ = t.Flush()
 		})

@@ -90,7 +90,7 @@ func (c operatorListCmd) Run(e *environment) error {
 				if v.Suspended {
 					state = "suspended"
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Name, v.Product, dash(v.Gateway), state)
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.ID, cell(v.Name), v.Product, dash(v.Gateway), state)
 			}
 			_ = t.Flush()
 		})

@@ -77,7 +77,7 @@ func (c queueListCmd) Run(e *environment) error {
 				case v.Leased:
 					next = "now"
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", v.ID, v.To, v.Lane, v.Attempts, next, dash(v.Reason))
+				fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", v.ID, cell(v.To), v.Lane, v.Attempts, next, dash(v.Reason))
 			}
 			_ = t.Flush()
 		})

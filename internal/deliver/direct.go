@@ -22,6 +22,7 @@ const maxSearch = 15 * time.Minute
 
 // toMX delivers straight to the site's MX hosts.
 func (t *try) toMX(ctx context.Context) {
+	t.d.blocks.sending(t.owner())
 	var last failure
 	avoid := "" // a host that has said no to us just now
 	for s := t.keptMX(); s != nil; s = t.keptMX() {
@@ -42,9 +43,13 @@ func (t *try) toMX(ctx context.Context) {
 		}
 		break
 	}
-	if t.fallback() && t.d.blocks.now() {
-		t.toUpstream(ctx)
-		return
+	if t.fallback() {
+		diverts, probe := t.d.blocks.diverts(t.owner(), t.job.Lane == waypost.LaneAlarm)
+		if diverts {
+			t.toUpstream(ctx)
+			return
+		}
+		t.probe = probe
 	}
 	started := time.Now()
 	hosts, err := dns.Hosts(ctx, t.d.o.Resolver, t.job.Site)
@@ -52,7 +57,7 @@ func (t *try) toMX(ctx context.Context) {
 		t.noHosts(ctx, started, err)
 		return
 	}
-	t.step(waypost.PhaseDNS, started, true, describeHosts(t.job.Site, hosts), "")
+	t.step(waypost.PhaseDNS, started, true, describeHosts(t.job.Site, hosts))
 	t.overHosts(ctx, hosts, avoid, last)
 }
 
@@ -76,7 +81,8 @@ func (t *try) noHosts(ctx context.Context, started time.Time, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	t.step(waypost.PhaseDNS, started, false, err.Error(), "")
+	t.confide(t.job.Site, err)
+	t.step(waypost.PhaseDNS, started, false, words(waypost.PhaseDNS, err))
 	t.at = place{}
 	in := classify.Input{Phase: waypost.PhaseDNS, Err: err}
 	if no, ok := errors.AsType[*dns.DestinationError](err); ok {
@@ -105,7 +111,7 @@ func (t *try) overHosts(ctx context.Context, hosts []dns.Host, avoid string, las
 	if last.in.Phase == "" {
 		last.in = classify.Input{Phase: waypost.PhaseDNS, Err: errors.New("no usable MX host")}
 	}
-	dialed, connected := false, false
+	seen, began := reached{}, time.Now()
 hosts:
 	for _, h := range hosts {
 		if h.Unusable != "" {
@@ -114,11 +120,12 @@ hosts:
 			continue
 		}
 		if h.Name == avoid {
-			connected = true
+			seen.connected = true
 			continue
 		}
 		addrs, err := dns.Addresses(ctx, t.d.o.Resolver, h.Name)
 		if err != nil {
+			t.confide(h.Name, err)
 			last.note(classify.Input{Phase: waypost.PhaseDNS, Err: err}, place{host: h.Name})
 			continue
 		}
@@ -126,7 +133,7 @@ hosts:
 			if ctx.Err() != nil || !t.left() {
 				return
 			}
-			if dialed && time.Since(t.started) > maxSearch {
+			if seen.dialed && time.Since(t.started) > maxSearch {
 				break hosts
 			}
 			err := t.talk(ctx, h.Name, addr)
@@ -136,16 +143,19 @@ hosts:
 			}
 			in := inputOf(waypost.PhaseConnect, err)
 			last.note(in, t.at)
-			_, refused := errors.AsType[*guard.Refused](err)
-			dialed = dialed || !refused
-			connected = connected || in.Phase != waypost.PhaseConnect
+			seen.note(in, addr)
+			if t.probe && seen.nothing() {
+				break hosts // that is what it was to find out
+			}
 		}
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	if dialed && !connected {
-		t.d.blocks.failed(t.job.Site)
+	if seen.dialed && !seen.connected {
+		if seen.nothing() {
+			t.d.blocks.failed(t.owner(), t.job.Site, began)
+		}
 		if t.fallback() {
 			t.toUpstream(ctx)
 			return
@@ -162,7 +172,6 @@ func (t *try) talk(ctx context.Context, host string, addr netip.Addr) error {
 		if err != nil {
 			return err
 		}
-		t.d.blocks.worked()
 		err = t.each(ctx, s)
 		if t.watched() || (err != nil && !errors.Is(err, errStale)) {
 			end(s) // what refused us is not kept for others
@@ -204,10 +213,19 @@ func (t *try) openMX(ctx context.Context, host string, addr netip.Addr, withTLS 
 	conn, err := g.DialAddr(dialCtx, target)
 	cancel()
 	if err != nil {
-		t.step(waypost.PhaseConnect, started, false, host+" "+target.String()+": "+words(waypost.PhaseConnect, err), "")
+		where := host + " " + target.String()
+		if _, refused := errors.AsType[*guard.Refused](err); refused {
+			// Where a name leads inside our network is not the operator's to know.
+			t.at.address, where = "", host
+		}
+		t.confide(host, err)
+		t.step(waypost.PhaseConnect, started, false, where+": "+words(waypost.PhaseConnect, err))
 		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
-	t.step(waypost.PhaseConnect, started, true, host+" "+target.String(), "")
+	t.step(waypost.PhaseConnect, started, true, host+" "+target.String())
+	if t.job.Site != t.d.o.ReturnPath.Domain { // ourselves, whatever is closed outwards
+		t.d.blocks.answered()
+	}
 	s := t.newSession(conn, host, target.String())
 	err = greetMX(ctx, s, withTLS)
 	t.at.tls = s.TLS()

@@ -21,6 +21,14 @@
 // off before the final dot or spoke to MAIL about us. Once the dot is sent the attempt
 // ends with this host, whatever it says or does not say.
 //
+// Where the upstream stands behind direct delivery, a mail whose hosts cannot be
+// connected to goes there. When nothing can be connected to any more, and no operator
+// alone can have staged that, all mail does, but for one now and then that finds out
+// when it is over.
+//
+// Attempts and stages are read by the operator: what others wrote is cut and cleaned
+// there, and addresses of our own network are left to the log.
+//
 // A job that somebody watches (a test mail) has sessions of its own, which are neither
 // taken from the kept ones nor kept.
 package deliver

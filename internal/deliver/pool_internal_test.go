@@ -196,32 +196,6 @@ func TestMemoryForgets(t *testing.T) {
 	})
 }
 
-func TestOutageNeedsThreeSitesInARowAndEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := &outage{}
-		for _, site := range []string{"a", "a", "a", "b"} {
-			o.failed(site)
-		}
-		if o.now() {
-			t.Error("two sites are no outage")
-		}
-		o.worked()
-		o.failed("c")
-		if o.now() {
-			t.Error("a host worked in between")
-		}
-		o.failed("d")
-		o.failed("e")
-		if !o.now() {
-			t.Error("three sites in a row are an outage")
-		}
-		pass(outageTime)
-		if o.now() {
-			t.Error("it does not end")
-		}
-	})
-}
-
 func TestSignatureErrorsAndPanicsAreNotRemembered(t *testing.T) {
 	s := newSignatures()
 	key := signatureKey{message: "m"}

@@ -19,7 +19,7 @@ func (t *try) prepare(ctx context.Context) bool {
 	m := t.job.Message
 	chosen := route.From(t.d.o.Platform, t.job.Account, t.job.Route, m.From, t.d.o.Authorized)
 	if chosen.Address.Email == "" {
-		t.step(waypost.PhaseRoute, time.Now(), false, chosen.Why, "")
+		t.step(waypost.PhaseRoute, time.Now(), false, chosen.Why)
 		t.failAll(waypost.PhaseRoute, errors.New(chosen.Why))
 		return false
 	}
@@ -47,7 +47,7 @@ func (t *try) prepare(ctx context.Context) bool {
 	// Why it cannot be signed is for the log: it is about this server, and the report is
 	// read by the operator.
 	t.d.o.Log.Error("cannot sign", "message", m.ID, "domain", domain, "error", err)
-	t.step(waypost.PhaseRoute, started, false, errUnsigned.Error(), "")
+	t.step(waypost.PhaseRoute, started, false, errUnsigned.Error())
 	t.failAll(waypost.PhaseRoute, errUnsigned)
 	return false
 }

@@ -147,23 +147,24 @@ func (t *try) connectRelay(ctx context.Context, r relayTo) (*session, error) {
 	conn, err := r.guard.DialContext(dialCtx, "tcp", target)
 	cancel()
 	if err != nil {
+		t.confide(r.relay.Host, err)
 		if lookUpFailed(err) {
-			t.step(waypost.PhaseDNS, started, false, err.Error(), "")
+			t.step(waypost.PhaseDNS, started, false, words(waypost.PhaseDNS, err))
 			return nil, &smtpc.Error{Phase: waypost.PhaseDNS, Err: err}
 		}
-		t.step(waypost.PhaseDNS, started, true, r.relay.Host, "")
-		t.step(waypost.PhaseConnect, started, false, target+": "+words(waypost.PhaseConnect, err), "")
+		t.step(waypost.PhaseDNS, started, true, r.relay.Host)
+		t.step(waypost.PhaseConnect, started, false, target+": "+words(waypost.PhaseConnect, err))
 		return nil, &smtpc.Error{Phase: waypost.PhaseConnect, Err: err}
 	}
 	t.at.address = conn.RemoteAddr().String()
-	t.step(waypost.PhaseDNS, started, true, r.relay.Host+" is "+t.at.address, "")
-	t.step(waypost.PhaseConnect, started, true, t.at.address, "")
+	t.step(waypost.PhaseDNS, started, true, r.relay.Host+" is "+t.at.address)
+	t.step(waypost.PhaseConnect, started, true, t.at.address)
 	s := t.newSession(conn, r.relay.Host, t.at.address)
 	err = t.login(ctx, s, r.relay)
 	t.at.tls = s.TLS()
 	if err != nil {
 		if phase := phaseOf(err); !t.stumbled && phase != "" { // nothing was said: what we wanted was not on offer
-			t.step(phase, time.Now(), false, err.Error(), "")
+			t.step(phase, time.Now(), false, words(phase, err))
 		}
 		end(s)
 		return nil, err

@@ -148,7 +148,7 @@ func (t *try) settleRest(ctx context.Context, err error) {
 	in := inputOf(waypost.PhaseMail, err)
 	if in.Phase.Reached() {
 		// The dot of another recipient's transaction: these were not under way.
-		in = classify.Input{Phase: waypost.PhaseMail, Err: errors.New("the connection was lost: " + err.Error())}
+		in = classify.Input{Phase: waypost.PhaseMail, Err: errors.New("the connection was lost: " + words(in.Phase, err))}
 	}
 	for _, i := range t.open() {
 		t.report(i, in)

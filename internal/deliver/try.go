@@ -1,10 +1,13 @@
 package deliver
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
 	"github.com/waypost/waypost/internal/classify"
+	"github.com/waypost/waypost/internal/guard"
+	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -21,6 +24,7 @@ type try struct {
 	done     []bool   // reported, by delivery
 	stumbled bool     // whoever watches has seen a stage fail
 	vetoed   bool     // MayDot said no
+	probe    bool     // it only tries whether direct delivery works again
 }
 
 // place is where an attempt got to.
@@ -36,7 +40,7 @@ func (t *try) sandbox() {
 		if t.job.MayTalk(&t.job.Deliveries[i]) != nil {
 			continue
 		}
-		t.step(waypost.PhaseData, t.started, true, "sandbox: kept in the local mailbox, nothing leaves", "")
+		t.step(waypost.PhaseData, t.started, true, "sandbox: kept in the local mailbox, nothing leaves")
 		t.job.Report(i, waypost.Attempt{
 			Route: waypost.RouteSandbox, Host: "sandbox", Phase: waypost.PhaseDot, Outcome: waypost.OutcomeDelivered,
 			Reply: waypost.Reply{Code: 250, Enhanced: "2.0.0", Text: "kept in the sandbox"}, Started: t.started,
@@ -63,6 +67,9 @@ func (t *try) report(i int, in classify.Input) waypost.Outcome {
 	})
 	return v.Outcome
 }
+
+// owner is who answers for the job: an operator, together with what belongs to it.
+func (t *try) owner() string { return cmp.Or(t.job.Account.ParentID, t.job.Account.ID) }
 
 // open lists the deliveries that are not reported and may be tried now. It asks
 // MayTalk, so it is called right before MAIL only.
@@ -137,13 +144,27 @@ func phaseOf(err error) waypost.Phase {
 // sessions of its own: who watches wants to see every stage, and nobody else's mail.
 func (t *try) watched() bool { return t.job.Step != nil }
 
-// step tells whoever watches.
-func (t *try) step(phase waypost.Phase, started time.Time, ok bool, detail, reply string) {
-	if t.job.Step != nil {
-		t.stumbled = t.stumbled || !ok
-		t.job.Step(waypost.Step{
-			Phase: phase, Started: started, Millis: time.Since(started).Milliseconds(), OK: ok, Detail: detail, Reply: reply,
-		})
+// step tells whoever watches of a stage without a server's reply.
+func (t *try) step(phase waypost.Phase, started time.Time, ok bool, detail string) {
+	t.tell(waypost.Step{Phase: phase, Started: started, Millis: time.Since(started).Milliseconds(), OK: ok, Detail: detail})
+}
+
+func (t *try) tell(s waypost.Step) {
+	if t.job.Step == nil {
+		return
+	}
+	t.stumbled = t.stumbled || !s.OK
+	s.Detail = fit(s.Detail)
+	t.job.Step(s)
+}
+
+// confide tells the owner's log what words leaves out: addresses of our network.
+func (t *try) confide(host string, err error) {
+	log := t.d.o.Log.With(obs.KeyOperator, t.job.Account.ID, obs.KeyMessage, t.job.Message.ID, obs.KeyHost, host)
+	if e, ok := errors.AsType[*guard.Refused](err); ok {
+		log.Info("destination refused", "address", e.Addr.String(), "why", string(e.Why))
+	} else if lookUpFailed(err) {
+		log.Debug("look-up failed", obs.Error(err))
 	}
 }
 
@@ -160,10 +181,9 @@ func (t *try) trace() func(smtpc.Step) {
 		if s.Err != nil {
 			detail = words(s.Phase, s.Err)
 		}
-		ok := s.Err == nil && (s.Reply.Code == 0 || s.Reply.Positive())
-		t.stumbled = t.stumbled || !ok
-		t.job.Step(waypost.Step{
-			Phase: s.Phase, Started: s.Started, Millis: s.Took.Milliseconds(), OK: ok, Detail: detail, Reply: s.Reply.String(),
+		t.tell(waypost.Step{
+			Phase: s.Phase, Started: s.Started, Millis: s.Took.Milliseconds(), Detail: detail, Reply: s.Reply.String(),
+			OK: s.Err == nil && (s.Reply.Code == 0 || s.Reply.Positive()),
 		})
 	}
 }

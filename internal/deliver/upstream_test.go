@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/internal/deliver"
 	"github.com/waypost/waypost/internal/dns/dnstest"
@@ -13,13 +14,17 @@ import (
 )
 
 // upstreamWorld makes a world with an upstream, in which every siteN.test has an MX at a
-// closed port, and example.test the upstream itself for its MX.
+// closed port and every silentN.test one without a way to it, as where port 25 is closed
+// on the way; example.test has the upstream itself for its MX.
 func upstreamWorld(t testing.TB, up *mailtest.SMTP, mode route.UpstreamMode, change func(*deliver.Options)) *world {
 	t.Helper()
 	port := hosts(t, nil, up)
 	zones := dnstest.Zones{"example.test": {"A 127.0.1.2"}}
-	for n := range 5 {
+	zones["manyhosts.test"] = []string{"MX 10 first.manyhosts.test", "MX 20 second.manyhosts.test"}
+	zones["first.manyhosts.test"], zones["second.manyhosts.test"] = []string{"A 127.255.255.255"}, []string{"A 127.255.255.255"}
+	for n := range 15 {
 		zones[fmt.Sprintf("site%d.test", n)] = []string{"A 127.0.1.1"}
+		zones[fmt.Sprintf("silent%d.test", n)] = []string{"A 127.255.255.255"} // the broadcast address: no TCP
 	}
 	return newWorld(t, zones, func(o *deliver.Options) {
 		o.MXPort = port
@@ -118,23 +123,107 @@ func TestFallbackIsNotForHostsThatTheGuardRefuses(t *testing.T) {
 	}
 }
 
+// of makes the job another operator's.
+func (j *job) of(operator string) *job { return j.with(func(j *job) { j.Account.ID = operator }) }
+
 func TestDirectOutageIsRemembered(t *testing.T) {
 	up := mailtest.StartSMTP(t, mailtest.Knobs{})
 	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
-	for n := range 4 {
-		outcomes(t, w.send(direct(fmt.Sprintf("a@site%d.test", n))), delivered)
+	for n := range 5 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@silent%d.test", n)).of([]string{"a", "b"}[n%2])), delivered)
 	}
-	// After three sites, nothing is looked up any more.
-	if w.dns.Count("site2.test", "MX") != 1 || w.dns.Count("site3.test", "MX") != 0 {
-		t.Errorf("asked for site2 %d times, for site3 %d times", w.dns.Count("site2.test", "MX"), w.dns.Count("site3.test", "MX"))
+	// After two sites of each, nothing is looked up any more.
+	if w.dns.Count("silent3.test", "MX") != 1 || w.dns.Count("silent4.test", "MX") != 0 {
+		t.Errorf("asked for silent3 %d times, for silent4 %d times", w.dns.Count("silent3.test", "MX"), w.dns.Count("silent4.test", "MX"))
+	}
+}
+
+func TestOneOperatorsDomainsDivertNobodysMail(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
+	outcomes(t, w.send(direct("a@example.test").of("b")), delivered)
+	for n := range 15 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@silent%d.test", n)).of("a")), delivered)
+	}
+	got := w.send(direct("a@example.test").of("b").watch()) // over a new session
+	outcomes(t, got, delivered)
+	if got[0].Route != waypost.RouteDirect {
+		t.Errorf("went over %s", got[0].Route)
+	}
+}
+
+func TestOperatorsOfOneParentAreOne(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
+	outcomes(t, w.send(direct("a@example.test").of("b")), delivered)
+	for n := range 8 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@silent%d.test", n)).with(func(j *job) {
+			j.Account.ID, j.Account.ParentID = fmt.Sprintf("child%d", n), "a"
+		})), delivered)
+	}
+	if w.dns.Count("silent7.test", "MX") != 1 {
+		t.Error("direct delivery was given up for what one of them can stage")
+	}
+}
+
+func TestHostsThatRefuseAreNoOutage(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
+	for n := range 15 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@site%d.test", n)).of([]string{"a", "b"}[n%2])), delivered)
+	}
+	if w.dns.Count("site14.test", "MX") != 1 {
+		t.Error("direct delivery was given up although every host was reached")
+	}
+}
+
+func TestOutageEndsWithTheFirstMailThatGoesThrough(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
+	for n := range 4 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@silent%d.test", n)).of([]string{"a", "b"}[n%2])), delivered)
+	}
+	over := func(to string, lane waypost.Lane) waypost.RouteKind {
+		got := w.send(direct(to).of("c").with(func(j *job) { j.Lane = lane }).watch()) // never over a kept session
+		outcomes(t, got, delivered)
+		return got[0].Route
+	}
+	if r := over("a@example.test", waypost.LaneTransactional); r != waypost.RouteUpstream {
+		t.Fatalf("went over %s in an outage", r)
+	}
+	w.d.PassOutage(30 * time.Second)
+	if r := over("a@example.test", waypost.LaneAlarm); r != waypost.RouteUpstream {
+		t.Errorf("an alarm went over %s", r)
+	}
+	if r := over("a@manyhosts.test", waypost.LaneReport); r != waypost.RouteUpstream || w.dns.Count("second.manyhosts.test", "A") != 0 {
+		t.Errorf("a probe went over %s, or looked further than it had to", r)
+	}
+	w.d.PassOutage(2 * time.Minute)
+	for range 2 {
+		if r := over("a@example.test", waypost.LaneReport); r != waypost.RouteDirect {
+			t.Errorf("went over %s although the port is open again", r)
+		}
+	}
+}
+
+func TestSilenceInTimeIsAnOutage(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamFallback, func(o *deliver.Options) {
+		o.MX = newGuard(t, guard.Options{Allow: loopback(), Timeout: time.Nanosecond})
+	})
+	for n := range 5 {
+		outcomes(t, w.send(direct(fmt.Sprintf("a@site%d.test", n)).of([]string{"a", "b"}[n%2])), delivered)
+	}
+	if w.dns.Count("site3.test", "MX") != 1 || w.dns.Count("site4.test", "MX") != 0 {
+		t.Errorf("asked for site3 %d times, for site4 %d times", w.dns.Count("site3.test", "MX"), w.dns.Count("site4.test", "MX"))
 	}
 }
 
 func TestOneSiteThatCannotBeConnectedIsNoOutage(t *testing.T) {
 	up := mailtest.StartSMTP(t, mailtest.Knobs{})
 	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
-	for range 4 {
-		outcomes(t, w.send(direct("a@site0.test")), delivered)
+	for range 12 {
+		outcomes(t, w.send(direct("a@silent0.test")), delivered)
 	}
 	got := w.send(direct("a@example.test")) // its MX works
 	outcomes(t, got, delivered)
@@ -146,10 +235,10 @@ func TestOneSiteThatCannotBeConnectedIsNoOutage(t *testing.T) {
 func TestSitesThatFailedBeforeSomethingWorkedDoNotCount(t *testing.T) {
 	up := mailtest.StartSMTP(t, mailtest.Knobs{})
 	w := upstreamWorld(t, up, route.UpstreamFallback, nil)
-	for _, site := range []string{"site0.test", "site1.test", "example.test", "site2.test", "site3.test"} {
-		outcomes(t, w.send(direct("a@"+site)), delivered)
+	for n, site := range []string{"silent0.test", "silent1.test", "silent2.test", "example.test", "silent3.test", "silent4.test"} {
+		outcomes(t, w.send(direct("a@"+site).of([]string{"a", "b"}[n%2])), delivered)
 	}
-	if w.dns.Count("site3.test", "MX") != 1 {
+	if w.dns.Count("silent4.test", "MX") != 1 {
 		t.Error("direct delivery was given up although it had worked meanwhile")
 	}
 }

@@ -14,6 +14,6 @@
 // Refused are addresses outside the public Internet (private, loopback,
 // link-local, shared, multicast, documentation and the other special ranges of the
 // IANA registries, also when written as an IPv4-mapped or NAT64 address; every
-// 6to4 and Teredo address) and this machine itself, unless a configured prefix
-// allows them.
+// 6to4 and Teredo address), the public address behind which a cloud keeps its own
+// services (Azure), and this machine itself, unless a configured prefix allows them.
 package guard

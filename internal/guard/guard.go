@@ -59,7 +59,7 @@ func New(o Options) (*Guard, error) {
 		own:        new(atomic.Pointer[map[netip.Addr]bool]),
 		resolver:   o.Resolver,
 		timeout:    o.Timeout,
-		public:     ssrf.New(ssrf.WithAnyPort()),
+		public:     ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureWire())),
 	}
 	for _, p := range o.Allow {
 		g.allow = append(g.allow, plainPrefix(p))
@@ -78,6 +78,12 @@ func New(o Options) (*Guard, error) {
 	}
 	return g, nil
 }
+
+// azureWire is the host of an Azure virtual machine, at the same public-looking address
+// from every one of them: it hands out the machine's certificates and settings, and the
+// resolver of the virtual network is there (Microsoft Learn, Azure Virtual Network, "What
+// is IP address 168.63.129.16?"). No registry of special addresses has it.
+func azureWire() netip.Prefix { return netip.MustParsePrefix("168.63.129.16/32") }
 
 // WithSelf returns a Guard that also dials addresses of this machine, exactly
 // those and not their networks: for mail to a domain that this machine serves.

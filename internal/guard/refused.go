@@ -24,8 +24,9 @@ const (
 	Network       Why = "only TCP is allowed"
 )
 
-// Refused is the guard's answer to a destination. Its text holds the address or
-// port that was refused and nothing else about this machine or its network.
+// Refused is the guard's answer to a destination. Its text is for whoever named the
+// destination, and does not hold the address: it would tell what a name resolves to in
+// our network. The owner's log may have Addr.
 type Refused struct {
 	Addr netip.Addr // the address, as it was to be dialed; invalid if Why is not about one
 	Port int        // the port, if Why is Port; else 0
@@ -33,12 +34,8 @@ type Refused struct {
 }
 
 func (r *Refused) Error() string {
-	switch {
-	case r.Why == Port:
+	if r.Why == Port {
 		return "port " + strconv.Itoa(r.Port) + " refused: " + string(r.Why)
-	case r.Addr.IsValid():
-		return "address " + r.Addr.String() + " refused: " + string(r.Why)
-	default:
-		return "destination refused: " + string(r.Why)
 	}
+	return "destination refused: " + string(r.Why)
 }

@@ -61,6 +61,7 @@ type Knobs struct {
 	OldAuth     bool              // offered as "AUTH=PLAIN LOGIN" only
 	AuthTLSOnly bool              // offered inside TLS only
 	RequireAuth bool              // MAIL is answered 530 without
+	Challenges  int               // 334s that follow an AUTH whatever the client says; negative: endless, even after "*"
 
 	MaxMails int  // mails a session, then 421; 0: no limit
 	Lenient  bool // violations are listed but do not fail the test

@@ -78,6 +78,9 @@ func (c *smtpSession) auth(k Knobs, arg string) error {
 	if a := k.Auth; a != (Answer{}) {
 		return c.answer(a, "235 2.7.0 welcome")
 	}
+	if k.Challenges != 0 {
+		return c.askOn(k.Challenges)
+	}
 	if !slices.Contains(c.mechanisms(k), mech) {
 		return c.reply("504 5.5.4 mechanism unknown")
 	}
@@ -90,6 +93,26 @@ func (c *smtpSession) auth(k Knobs, arg string) error {
 	}
 	c.user = user
 	return c.reply("235 2.7.0 welcome")
+}
+
+// askOn answers whatever the client says in a login with another challenge.
+func (c *smtpSession) askOn(times int) error {
+	for n := 0; times < 0 || n < times; n++ {
+		if err := c.reply("334 " + base64.StdEncoding.EncodeToString([]byte("<"+strconv.Itoa(n)+"@mx.test>"))); err != nil {
+			return err
+		}
+		line, err := c.readCommand()
+		if err != nil {
+			return err
+		}
+		if line == "*" {
+			c.log(line)
+			if times > 0 {
+				return c.reply("501 5.5.2 cancelled")
+			}
+		}
+	}
+	return c.reply("535 5.7.8 authentication failed")
 }
 
 // exchange runs the server side of a mechanism.

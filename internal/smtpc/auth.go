@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/wneessen/go-mail/smtp"
 
@@ -70,23 +72,40 @@ func (s *Session) login(ctx context.Context, mech, username, password string) (w
 		wire += " " + base64.StdEncoding.EncodeToString(initial)
 		shown += " " + hidden
 	}
-	for {
+	for asked := 0; ; asked++ {
 		reply, err := s.exchange(ctx, waypost.PhaseAuth, append(append(s.cmd[:0], wire...), "\r\n"...), shown, s.opts.Timeouts.Auth)
 		clear(s.cmd)
 		if err != nil || reply.Code/100 != 3 {
 			return reply, err
 		}
+		if asked == maxChallenges {
+			return waypost.Reply{}, s.cancelLogin(ctx, reply)
+		}
 		answer, err := respond(auth, reply.Text)
 		if err != nil {
-			// "*" cancels the exchange (RFC 4954 section 4); its reply is a 501.
-			if _, err := s.command(ctx, waypost.PhaseAuth, "*", s.opts.Timeouts.Auth); err != nil {
-				return waypost.Reply{}, err
-			}
-			return waypost.Reply{}, &Error{Phase: waypost.PhaseAuth, Reply: reply, Err: ErrChallenge}
+			return waypost.Reply{}, s.cancelLogin(ctx, reply)
 		}
 		wire, shown = answer, hidden
 		s.secrets = append(s.secrets, answer)
 	}
+}
+
+// maxChallenges bounds what a server may ask in one login. LOGIN asks twice, CRAM-MD5
+// once and PLAIN never; the library would answer for ever.
+const maxChallenges = 3
+
+// cancelLogin gives a login up: "*" cancels it, and the answer to that is a 501 (RFC
+// 4954 section 4). A server that goes on even then has lost its place, and the session
+// with it.
+func (s *Session) cancelLogin(ctx context.Context, challenge waypost.Reply) error {
+	reply, err := s.command(ctx, waypost.PhaseAuth, "*", s.opts.Timeouts.Auth)
+	if err != nil {
+		return err
+	}
+	if reply.Code < 400 || reply.Code == 421 {
+		s.drop()
+	}
+	return &Error{Phase: waypost.PhaseAuth, Reply: challenge, Err: ErrChallenge}
 }
 
 // respond answers one challenge. The library's error may quote the challenge, and
@@ -107,26 +126,82 @@ func respond(auth smtp.Auth, challenge string) (string, error) {
 // hidden stands where a secret was.
 const hidden = "***"
 
-// secrets are texts that nobody may see.
+// secrets are texts that nobody may see, squeezed.
 type secrets []string
 
 // hideLogin lists the forms in which a peer could repeat a password to us.
 func hideLogin(username, password string) secrets {
 	encode := base64.RawStdEncoding.EncodeToString // a prefix of the padded form
-	return secrets{
+	hide := secrets{
 		encode([]byte("\x00" + username + "\x00" + password)),
 		encode([]byte(password)),
-		password,
 	}
+	if seen := squeeze(password); seen != "" {
+		hide = append(hide, seen)
+	}
+	return hide
 }
 
+// squeeze leaves of a text what is seen of it. A peer that repeats a secret may break
+// its line, or put between its letters what Printable takes out again.
+func squeeze(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !seen(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// seen reports whether a rune leaves a mark where text is shown. One that stands for
+// bytes that are not UTF-8 does not: Printable drops those.
+func seen(r rune) bool {
+	if r > ' ' && r < 0x7f {
+		return true
+	}
+	return r != utf8.RuneError && !unicode.IsSpace(r) && !unprintable(r)
+}
+
+// redact hides what is a secret, however it is spaced and broken into lines.
 func (h secrets) redact(text string) string {
-	for _, secret := range h {
-		if strings.Contains(text, secret) {
-			text = strings.ReplaceAll(text, secret, hidden)
+	if len(h) == 0 {
+		return text
+	}
+	squeezed := squeeze(text)
+	if !slices.ContainsFunc(h, func(secret string) bool { return strings.Contains(squeezed, secret) }) {
+		return text
+	}
+	at := make([]int, 0, len(squeezed)) // where each byte of it stands in text
+	for i, r := range text {
+		if seen(r) {
+			for n := range utf8.RuneLen(r) {
+				at = append(at, i+n)
+			}
 		}
 	}
-	return text
+	secret := make([]bool, len(text)+1) // which bytes belong to one
+	for _, s := range h {
+		for from := 0; ; from++ {
+			n := strings.Index(squeezed[from:], s)
+			if n < 0 {
+				break
+			}
+			from += n
+			for i := at[from]; i <= at[from+len(s)-1]; i++ {
+				secret[i] = true
+			}
+		}
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch {
+		case !secret[i]:
+			b.WriteByte(text[i])
+		case !secret[i+1]:
+			b.WriteString(hidden)
+		}
+	}
+	return b.String()
 }
 
 // trim shortens a text that was cut, whose end may be the beginning of a secret.
@@ -135,5 +210,12 @@ func (h secrets) trim(text string) string {
 	for _, secret := range h {
 		longest = max(longest, len(secret))
 	}
-	return text[:max(0, len(text)-longest)]
+	for longest > 0 && text != "" {
+		r, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+		if seen(r) {
+			longest -= size
+		}
+	}
+	return text
 }

@@ -1,11 +1,14 @@
 package smtpc_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -137,6 +140,9 @@ func TestPasswordRepeatedByTheServerIsHidden(t *testing.T) {
 		"334 " + encoded,
 		"334 " + base64.StdEncoding.EncodeToString([]byte("your password is "+password)),
 		"501 " + strings.Repeat("x", 2040) + plain, // cut in the middle of it
+		"535 5.7.8 " + strings.ReplaceAll(password, "tt", "t\x00t"),
+		"535 5.7.8 " + strings.ReplaceAll(password, "tt", "t\u200b\x1b\u202et"),
+		"535 5.7.8 " + strings.ReplaceAll(plain, "5", "\x075\x7f"),
 	}
 	for i, echo := range echoes {
 		for _, mech := range []string{"PLAIN", "LOGIN", "CRAM-MD5"} {
@@ -159,6 +165,34 @@ func TestPasswordRepeatedByTheServerIsHidden(t *testing.T) {
 				}
 				if form := leaks(tr.text()); form != "" {
 					t.Errorf("the trace shows the password (%s):\n%s", form, tr.text())
+				}
+			})
+		}
+	}
+}
+
+func TestServerThatNeverStopsAskingIsCancelled(t *testing.T) {
+	t.Parallel()
+	for mech, most := range map[string]int{"PLAIN": 0, "LOGIN": 3, "CRAM-MD5": 3} {
+		for name, challenges := range map[string]int{"many": 1000, "endless": -1} {
+			t.Run(mech+" "+name, func(t *testing.T) {
+				t.Parallel()
+				fake := mailtest.StartSMTP(t, mailtest.Knobs{Users: users(), Mechanisms: []string{mech}, Challenges: challenges})
+				var tr trace
+				s := open(t, fake, smtpc.Options{Step: tr.add})
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // or it would fail by never ending
+				defer cancel()
+				e := broken(t, s.Auth(ctx, user, password), waypost.PhaseAuth)
+				if !errors.Is(e, smtpc.ErrChallenge) {
+					t.Errorf("got %v", e)
+				}
+				answers := strings.Count(tr.text(), "auth | *** |")
+				if answers > most || !slices.Contains(fake.Commands(), "*") {
+					t.Errorf("%d answers, cancelled: %v", answers, slices.Contains(fake.Commands(), "*"))
+				}
+				// Who obeys the "*" may go on; who asks on has lost its place.
+				if s.Usable() != (challenges > 0) {
+					t.Errorf("usable: %v", s.Usable())
 				}
 			})
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -59,6 +60,9 @@ const (
 	// tailSize is how much of the message at most shares the write with the dot: few
 	// enough bytes that BeforeDot's answer is still true when they leave.
 	tailSize = 32 << 10
+	// slowest is how many bytes a second a peer must take of a message. Without a lower
+	// bound one that takes a byte a minute would hold its sender for years.
+	slowest = 1 << 10
 	// maxPieces bounds the pieces of one writev (IOV_MAX is 1,024).
 	maxPieces = 1000
 )
@@ -67,6 +71,10 @@ const (
 func (t *transaction) message() *Error {
 	s := t.s
 	started := s.now()
+	t.pace = pace{
+		block: s.opts.Timeouts.Block, stalled: s.answered,
+		until: time.Now().Add(s.opts.Timeouts.Whole + time.Duration(t.form.size)*time.Second/slowest),
+	}
 	early, err := t.body()
 	if err == nil {
 		s.trace(waypost.PhaseData, "("+strconv.FormatInt(t.form.size, 10)+" bytes)", started, waypost.Reply{}, nil)
@@ -80,11 +88,10 @@ func (t *transaction) message() *Error {
 // the reply is what the peer said meanwhile.
 func (t *transaction) body() (waypost.Reply, error) {
 	s := t.s
-	limit := s.opts.Timeouts.Block
 	defer func() { clear(s.list); s.list = s.list[:0] }()
 	head, tail, err := t.pieces()
 	if err == nil && len(head) > 0 {
-		err = s.write(t.ctx, limit, s.answered, head...)
+		err = s.write(t.ctx, t.pace, head...)
 	}
 	if err != nil {
 		return t.earlyReply(t.ctx, err)
@@ -104,12 +111,14 @@ func (t *transaction) body() (waypost.Reply, error) {
 	if err := t.handOver(); err != nil {
 		return waypost.Reply{}, err
 	}
-	if err := s.write(t.ctx, limit, func() error {
+	last := t.pace
+	last.stalled = func() error {
 		if err := mayDot(); err != nil {
 			return err
 		}
 		return s.answered()
-	}, tail...); err != nil {
+	}
+	if err := s.write(t.ctx, last, tail...); err != nil {
 		return t.earlyReply(t.ctx, err)
 	}
 	t.res.Dotted = true
@@ -167,7 +176,7 @@ func (t *transaction) pieces() (head, tail [][]byte, err error) {
 	for _, p := range t.mail.Message {
 		for len(p) > 0 {
 			if len(list) >= maxPieces {
-				if err := s.write(t.ctx, s.opts.Timeouts.Block, s.answered, list...); err != nil {
+				if err := s.write(t.ctx, t.pace, list...); err != nil {
 					return nil, nil, err
 				}
 				list = list[:0]

@@ -12,10 +12,11 @@
 //     few writes as possible, with one Reply per recipient as the result;
 //  5. Noop and Reset in between if wanted, Quit or Close at the end.
 //
-// Every wait has a deadline (Timeouts), every reply is bounded before it is kept,
-// and a context that ends closes the session promptly. An error is always an
-// *Error that says in which phase the session broke; only one in waypost.PhaseDot
-// with no reply leaves open whether the peer took the mail.
+// Every wait has a deadline (Timeouts), and so has the message as a whole; what a peer
+// may ask in a login is counted, every reply is bounded before it is kept, and a
+// context that ends closes the session promptly. An error is always an *Error that
+// says in which phase the session broke; only one in waypost.PhaseDot with no reply
+// leaves open whether the peer took the mail.
 //
 // A Session belongs to one goroutine at a time; only Close may be called from
 // another one.

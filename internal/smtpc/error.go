@@ -2,7 +2,9 @@ package smtpc
 
 import (
 	"errors"
+	"fmt"
 	"net/textproto"
+	"os"
 
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -45,5 +47,6 @@ var (
 	ErrNoMechanism       = errors.New("server offers no login that we know (PLAIN, LOGIN, CRAM-MD5)")
 	ErrChallenge         = errors.New("unexpected challenge during login")
 	ErrCredentials       = errors.New("user name or password cannot be sent: it holds a NUL or is empty")
+	ErrSlow              = fmt.Errorf("server takes what we send too slowly: %w", os.ErrDeadlineExceeded)
 	ErrHelo              = errors.New("HELO name is not a host name or address literal")
 )

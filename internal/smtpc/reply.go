@@ -81,19 +81,19 @@ func (p *replyParser) keep(b []byte) {
 	p.text = append(p.text, b...)
 }
 
-// reply returns the finished reply. Secrets go before anything else is done to the
-// text, while they still look as we know them.
+// reply returns the finished reply. Secrets are looked for in what people will see, and
+// again when the codes that may have stood between their pieces are gone.
 func (p *replyParser) reply(hide secrets) waypost.Reply {
-	text := hide.redact(string(p.text))
+	text := hide.redact(Printable(string(p.text)))
 	if p.cut {
 		text = hide.trim(text)
 	}
-	reply := waypost.Reply{Code: p.code, Text: printable(text)}
+	reply := waypost.Reply{Code: p.code, Text: text}
 	if code := enhanced(p.code, reply.Text); code != "" {
 		reply.Enhanced = code
 		reply.Text = strings.TrimPrefix(reply.Text[len(code):], " ")
 		if strings.Contains(reply.Text, "\n"+code) {
-			reply.Text = strings.ReplaceAll(reply.Text, "\n"+code+" ", "\n")
+			reply.Text = hide.redact(strings.ReplaceAll(reply.Text, "\n"+code+" ", "\n"))
 		}
 	}
 	return reply
@@ -129,9 +129,9 @@ func enhanced(code int, text string) string {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// printable makes text safe to store and show: valid UTF-8, no control or format
-// characters but the line feeds between lines.
-func printable(text string) string {
+// Printable makes text that others wrote safe to store and show: valid UTF-8, no control
+// or format characters but the line feeds between lines.
+func Printable(text string) string {
 	plain := true
 	for i := range len(text) {
 		if c := text[i]; (c < ' ' && c != '\n') || c >= 0x7f {
@@ -148,9 +148,11 @@ func printable(text string) string {
 			return r
 		case r == '\t':
 			return ' '
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
+		case unprintable(r):
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
 }
+
+func unprintable(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }

@@ -77,6 +77,35 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+func TestSecretsAreHiddenHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ wire, want string }{
+		"in one piece":            {"535 5.7.8 no hunter2secret here\r\n", "no *** here"},
+		"with a NUL":              {"535 5.7.8 no hun\x00ter2secret here\r\n", "no *** here"},
+		"with format characters":  {"535 no hunter\u200b2\u202esec\x1bret\u0085 here\r\n", "no *** here"},
+		"with bytes of no text":   {"535 no hunter2\xff\xfesecret here\r\n", "no *** here"},
+		"over two lines":          {"535-no hunter2\r\n535 secret here\r\n", "no *** here"},
+		"over lines with a code":  {"535-5.7.8 no hunter2\r\n535 5.7.8 secret here\r\n", "no *** here"},
+		"over many lines":         {"535-no h\r\n535-u\r\n535-nter2\r\n535-se\r\n535 cret here\r\n", "no *** here"},
+		"spaced out":              {"535 no h u n t e r 2 s e c r e t here\r\n", "no *** here"},
+		"twice":                   {"535-hunter2secret,\r\n535 hunter2\x00secret\r\n", "***,\n***"},
+		"one inside another":      {"535 a pass word hunter2secrets b\r\n", "a *** b"},
+		"cut in the middle of it": {"535 " + strings.Repeat("x", 2040) + " hunter2secret\r\n", strings.Repeat("x", 2040)},
+		"cut, spaced out":         {"535 " + strings.Repeat("x", 2024) + " h u n t e r 2 s e c r e t\r\n", strings.Repeat("x", 2024)},
+		"something else":          {"535-5.7.8 no\r\n535 5.7.8 such user\r\n", "no\nsuch user"},
+	}
+	for name, tt := range tests {
+		got, err := read(t, tt.wire, "hunter2secret", "passwordhunter2secrets")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What is cut loses its end, which may be a secret's beginning.
+		if got.Text != tt.want && !(strings.HasPrefix(name, "cut") && strings.HasPrefix(tt.want, got.Text) && got.Text != "") {
+			t.Errorf("%s: %.80q, want %.80q", name, got.Text, tt.want)
+		}
+	}
+}
+
 func FuzzReply(f *testing.F) {
 	for _, seed := range []string{
 		"250 2.1.0 ok\r\n", "550-5.1.1 a\r\n550 5.1.1 b\r\n", "220-\r\n220 \r\n", "334 c2VjcmV0\r\n", "421\n", "250-x\r\n550 y\r\n", "999 z\r\n", "250 secret\xff\r\n",
@@ -101,6 +130,9 @@ func FuzzReply(f *testing.F) {
 			if r != '\n' && unicode.IsControl(r) {
 				t.Fatalf("control character in %q", reply.Text)
 			}
+		}
+		if strings.Contains(squeeze(reply.Text), "secret") {
+			t.Fatalf("secret in %q", reply.Text)
 		}
 		if reply.Enhanced != "" && int(reply.Enhanced[0]-'0') != reply.Code/100 {
 			t.Fatalf("class of %q in a %d", reply.Enhanced, reply.Code)

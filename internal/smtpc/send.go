@@ -111,6 +111,7 @@ type transaction struct {
 	res  Result
 	form form
 	utf8 bool // the SMTPUTF8 parameter is needed
+	pace pace // of the message
 	stop func()
 }
 
@@ -260,7 +261,7 @@ func (t *transaction) pipelined() *Error {
 		}
 		started := s.now()
 		s.cmd = b
-		if err := s.write(t.ctx, limits.Mail, nil, b); err != nil {
+		if err := s.write(t.ctx, within(limits.Mail), b); err != nil {
 			return t.failed(waypost.PhaseMail, s.lastWords(t.ctx), err)
 		}
 		if first {
@@ -307,7 +308,7 @@ func (t *transaction) lockstep() *Error {
 	s, limits := t.s, &t.s.opts.Timeouts
 	say := func(b []byte, limit time.Duration, phase waypost.Phase) *Error {
 		s.cmd = b
-		if err := s.write(t.ctx, limit, nil, b); err != nil {
+		if err := s.write(t.ctx, within(limit), b); err != nil {
 			return t.failed(phase, s.lastWords(t.ctx), err)
 		}
 		return nil
@@ -455,7 +456,7 @@ func (t *transaction) lonelyDot() {
 	t.res.Data = waypost.Reply{} // nobody waits for the message
 	started := s.now()
 	var reply waypost.Reply
-	err := s.write(t.ctx, s.opts.Timeouts.Block, nil, s.cmd)
+	err := s.write(t.ctx, within(s.opts.Timeouts.Block), s.cmd)
 	if err == nil {
 		reply, err = s.readReply(t.ctx, s.opts.Timeouts.Dot)
 	}

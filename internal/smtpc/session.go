@@ -32,6 +32,7 @@ type Timeouts struct {
 	Rcpt  time.Duration // 5 min
 	Data  time.Duration // 2 min
 	Block time.Duration // 3 min without the peer taking a byte of the message
+	Whole time.Duration // 10 min for the message as a whole, to which each KiB of it adds a second
 	Dot   time.Duration // 10 min (RFC 5321 section 4.5.3.2.6: shorter ones make duplicates)
 	Reset time.Duration // 30 s, RSET and NOOP
 	Quit  time.Duration // 5 s
@@ -48,6 +49,7 @@ func DefaultTimeouts() Timeouts {
 		Rcpt:  5 * time.Minute,
 		Data:  2 * time.Minute,
 		Block: 3 * time.Minute,
+		Whole: 10 * time.Minute,
 		Dot:   10 * time.Minute,
 		Reset: 30 * time.Second,
 		Quit:  5 * time.Second,
@@ -71,6 +73,7 @@ func (t Timeouts) orDefault() Timeouts {
 		Rcpt:  pick(t.Rcpt, d.Rcpt),
 		Data:  pick(t.Data, d.Data),
 		Block: pick(t.Block, d.Block),
+		Whole: pick(t.Whole, d.Whole),
 		Dot:   pick(t.Dot, d.Dot),
 		Reset: pick(t.Reset, d.Reset),
 		Quit:  pick(t.Quit, d.Quit),
@@ -260,7 +263,7 @@ func (s *Session) exchange(ctx context.Context, phase waypost.Phase, wire []byte
 	err := s.alive()
 	if err == nil && len(wire) > 0 {
 		s.cmd = wire
-		err = s.write(ctx, limit, nil, wire)
+		err = s.write(ctx, within(limit), wire)
 	}
 	var reply waypost.Reply
 	if err == nil {

@@ -32,22 +32,39 @@ type cork struct {
 }
 
 func (c *cork) Write(p []byte) (int, error) {
-	if !c.on {
+	switch {
+	case c.on:
+		c.held = append(c.held, p...)
+		return len(p), nil
+	case len(c.held) == 0:
 		return c.Conn.Write(p)
 	}
-	c.held = append(c.held, p...)
+	// Records must leave in their order: flush may have left one.
+	_, err := c.Conn.Write(append(c.held, p...))
+	c.held = c.held[:0]
+	if err != nil {
+		return 0, err
+	}
 	return len(p), nil
 }
 
-// write sends pieces and returns nil when all of them are with the kernel. It
-// gives up when the peer takes nothing for limit. While the peer keeps it waiting
-// it calls stalled, if not nil, and stops with its error.
-func (s *Session) write(ctx context.Context, limit time.Duration, stalled func() error, pieces ...[]byte) error {
+// pace is how long a write may take.
+type pace struct {
+	block   time.Duration // without the peer taking a byte
+	until   time.Time     // the end in any case: a byte now and then is not enough
+	stalled func() error  // if not nil, called while the peer keeps us waiting; its error is the end, too
+}
+
+// within is the pace of what is short enough to be taken at once.
+func within(limit time.Duration) pace { return pace{block: limit, until: time.Now().Add(limit)} }
+
+// write sends pieces and returns nil when all of them are with the kernel.
+func (s *Session) write(ctx context.Context, p pace, pieces ...[]byte) error {
 	if s.tls == nil {
 		// WriteTo consumes what it is given; the pieces belong to the caller.
 		vec := append(s.vec[:0], pieces...)
 		s.vec = vec
-		err := s.push(ctx, limit, stalled)
+		err := s.push(ctx, p)
 		clear(vec)
 		s.vec = vec[:0]
 		return err
@@ -58,7 +75,7 @@ func (s *Session) write(ctx context.Context, limit time.Duration, stalled func()
 	for _, piece := range pieces {
 		for len(piece) > 0 {
 			if len(s.plain) == 0 && len(piece) >= tlsRecord {
-				if err := s.seal(ctx, limit, stalled, piece[:tlsRecord]); err != nil {
+				if err := s.seal(ctx, p, piece[:tlsRecord]); err != nil {
 					return err
 				}
 				piece = piece[tlsRecord:]
@@ -68,7 +85,7 @@ func (s *Session) write(ctx context.Context, limit time.Duration, stalled func()
 			s.plain = append(s.plain, piece[:n]...)
 			piece = piece[n:]
 			if len(s.plain) == tlsRecord {
-				if err := s.seal(ctx, limit, stalled, s.plain); err != nil {
+				if err := s.seal(ctx, p, s.plain); err != nil {
 					return err
 				}
 				s.plain = s.plain[:0]
@@ -80,42 +97,54 @@ func (s *Session) write(ctx context.Context, limit time.Duration, stalled func()
 			return err
 		}
 	}
-	return s.flush(ctx, limit, stalled)
+	return s.flush(ctx, p)
 }
 
 // seal encrypts one record and flushes when enough ciphertext waits.
-func (s *Session) seal(ctx context.Context, limit time.Duration, stalled func() error, record []byte) error {
+func (s *Session) seal(ctx context.Context, p pace, record []byte) error {
 	if _, err := s.tls.Write(record); err != nil {
 		return err
 	}
 	if len(s.cork.held) < tlsFlush {
 		return nil
 	}
-	return s.flush(ctx, limit, stalled)
+	return s.flush(ctx, p)
 }
 
-func (s *Session) flush(ctx context.Context, limit time.Duration, stalled func() error) error {
-	vec := append(s.vec[:0], s.cork.held)
+// flush writes the ciphertext that was held back when it began. While that stalls we
+// listen to the peer, and TLS may have an answer of its own, to a KeyUpdate: everything
+// after it is encrypted with other keys, so it must not get lost. It need not leave
+// before the next data either (RFC 8446 section 4.6.3), and waits for it: if it failed
+// behind a final dot, the dot would look unsent.
+func (s *Session) flush(ctx context.Context, p pace) error {
+	held := s.cork.held
+	vec := append(s.vec[:0], held)
 	s.vec = vec
-	err := s.push(ctx, limit, stalled)
-	s.cork.held = s.cork.held[:0]
+	err := s.push(ctx, p)
+	s.vec = vec[:0]
+	answer := s.cork.held[len(held):]
 	if cap(s.cork.held) > tlsFlush/4 {
 		s.cork.held = nil // a kept session that idles should not keep it
 	}
-	s.vec = vec[:0]
+	s.cork.held = append(s.cork.held[:0], answer...)
 	return err
 }
 
 // push writes s.vec to the raw connection. RFC 5321 section 4.5.3.2.5 gives each
-// block its own three minutes: a slow peer may take an hour as long as it moves.
-func (s *Session) push(ctx context.Context, limit time.Duration, stalled func() error) error {
-	wait := limit
-	if stalled != nil {
+// block its own three minutes, so a slow peer may take its time as long as it moves
+// and has not had all the time that p gives.
+func (s *Session) push(ctx context.Context, p pace) error {
+	wait := p.block
+	if p.stalled != nil {
 		wait = min(wait, stallCheck)
 	}
 	progress := time.Now()
 	for at := progress; ; {
-		_ = s.raw.SetWriteDeadline(at.Add(wait))
+		deadline := at.Add(wait)
+		if deadline.After(p.until) {
+			deadline = p.until
+		}
+		_ = s.raw.SetWriteDeadline(deadline)
 		if ctx.Err() != nil {
 			// The interruption of watch may have come before the line above.
 			return interrupted(ctx, os.ErrDeadlineExceeded)
@@ -131,11 +160,14 @@ func (s *Session) push(ctx context.Context, limit time.Duration, stalled func() 
 		if n > 0 {
 			progress = at
 		}
-		if at.Sub(progress) >= limit {
+		switch {
+		case at.Sub(progress) >= p.block:
 			return err
+		case !at.Before(p.until):
+			return ErrSlow
 		}
-		if stalled != nil {
-			if err := stalled(); err != nil {
+		if p.stalled != nil {
+			if err := p.stalled(); err != nil {
 				return err
 			}
 			at = time.Now()
@@ -182,8 +214,9 @@ func (s *Session) readReply(ctx context.Context, limit time.Duration) (waypost.R
 	for {
 		if !armed && !s.lineBuffered() {
 			armed = true
-			// One deadline for the whole reply: a drip of bytes does not extend it.
-			_ = s.raw.SetReadDeadline(time.Now().Add(limit))
+			// One deadline for the whole reply: a drip of bytes does not extend it. It is for
+			// writing too, since TLS may have to answer while we read.
+			_ = s.raw.SetDeadline(time.Now().Add(limit))
 			if ctx.Err() != nil {
 				return waypost.Reply{}, interrupted(ctx, os.ErrDeadlineExceeded)
 			}
