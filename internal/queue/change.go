@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -21,8 +22,10 @@ func (q *Queue) Changed(ctx context.Context) {
 	} else {
 		q.heedControls(asked)
 	}
-	q.unpark(ctx)
-	q.reopenRelays(ctx)
+	q.round("taking in a change", func() {
+		q.unpark(ctx)
+		q.reopenRelays(ctx)
+	})
 	if err == nil { // else the next round does it
 		q.Wake()
 	}
@@ -80,11 +83,11 @@ func (q *Queue) unpark(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	for id := range accounts {
-		a, err := q.o.Accounts.Get(ctx, id)
-		if err != nil {
-			a = nil
-		}
-		accounts[id] = a
+		q.contain("reading an operator", slog.String("operator", id), func() {
+			if a, err := q.o.Accounts.Get(ctx, id); err == nil {
+				accounts[id] = a
+			}
+		})
 	}
 	now := time.Now()
 	q.mu.Lock()

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -34,7 +35,11 @@ func (q *Queue) claim(k *keyState) {
 	defer q.jobs.Done()
 	ctx, cancel := context.WithTimeout(q.running, claimTimeout)
 	defer cancel()
-	c := q.claimJobs(ctx, k)
+	var c claimed
+	if !q.contain("claiming", slog.String("operator", k.key.OperatorID), func() { q.claimJobs(ctx, k, &c) }) {
+		// Parked, or the scan would bring it back at once. What is leased already is a stray.
+		c.due, c.parked, c.jobs, c.again = true, true, nil, parkUntil(route.Decision{}, time.Now())
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
@@ -77,8 +82,9 @@ func (q *Queue) claim(k *keyState) {
 	q.forget(k)
 }
 
-// claimJobs leases what a key may start now, and some more that waits in memory.
-func (q *Queue) claimJobs(ctx context.Context, k *keyState) claimed {
+// claimJobs leases what a key may start now, and some more that waits in memory. What
+// is known on the way is in c at any time.
+func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 	now := time.Now()
 	soon := now.Add(scanEvery)
 	a, err := q.o.Accounts.Get(ctx, k.key.OperatorID)
@@ -86,15 +92,17 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState) claimed {
 		if ctx.Err() == nil {
 			q.log.Error("cannot read operator", "operator", k.key.OperatorID, "error", err)
 		}
-		return claimed{again: soon}
+		c.again = soon
+		return
 	}
 	decision := routeOf(q.o.Platform, a, k.key, now)
 	if decision.Route == "" {
-		return claimed{due: true, parked: true, again: parkUntil(decision, now)}
+		c.due, c.parked, c.again = true, true, parkUntil(decision, now)
+		return
 	}
-	c, limit := q.promise(k, decision, now)
+	limit := q.promise(k, decision, now, c)
 	if c.wait != nil {
-		return c
+		return
 	}
 	rows, err := q.store.Claim(ctx, system.Claim{
 		Key: k.key, Incarnation: q.lease.incarnation, Limit: limit, Now: now,
@@ -117,19 +125,19 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState) claimed {
 			c.again = soon
 		}
 	}
-	return c
 }
 
 // promise keeps slots of the destination for a claim and says how many rows it may
 // take; without a free slot the key has to wait there.
-func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time) (c claimed, limit int) {
+func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time, c *claimed) (limit int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	d := q.destination(k.key.OperatorID, k.key.Site, decision)
 	d.probing = decision.Probe
 	slots := d.open(k, now)
 	if slots <= 0 || (decision.Probe && d.active+d.claimed > 0) {
-		return claimed{due: true, wait: d}, 0
+		c.due, c.wait = true, d
+		return 0
 	}
 	// With much in memory only what starts at once is fetched.
 	limit = min(max(slots, d.room()), max(1, maxHandover-q.held))
@@ -138,7 +146,8 @@ func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time) (c 
 	}
 	slots = min(slots, limit)
 	d.claimed += slots
-	return claimed{dest: d, slots: slots, probe: decision.Probe}, limit
+	c.dest, c.slots, c.probe = d, slots, decision.Probe
+	return limit
 }
 
 // routeOf picks the route of a key's mail. A suspended operator's security mail still

@@ -325,8 +325,8 @@ func TestWhySaysWhatAMailWaitsFor(t *testing.T) {
 		d := waypost.Delivery{OperatorID: "op", Site: "example.test", State: waypost.Queued, NextAt: now, Lane: waypost.LaneTransactional}
 		for want, change := range map[string]func(d *waypost.Delivery){
 			"":                   func(d *waypost.Delivery) { d.State = waypost.Delivered },
-			"being tried now":    func(d *waypost.Delivery) { d.Lease = "x" },
 			"waits for its turn": func(*waypost.Delivery) {},
+			"with another node, which tries it when it is its turn":      func(d *waypost.Delivery) { d.Lease = "x" },
 			"cancel was asked for and takes effect before the next step": func(d *waypost.Delivery) { d.Lease, d.Control = "x", waypost.ControlCancel },
 			"held: waits until somebody releases it":                     func(d *waypost.Delivery) { d.Held = true },
 			"scheduled for 2000-01-01T01:00:00Z":                         func(d *waypost.Delivery) { d.NextAt = time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC) },
@@ -353,4 +353,54 @@ func TestWhySaysWhatAMailWaitsFor(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
+}
+
+func TestWhyTellsMailThatIsBeingTriedFromMailThatWaitsInMemory(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		release := w.blocked()
+		w.run()
+		var mails []string
+		for range 6 { // one more than a new site gets
+			a, ok := w.accept(storetest.Mail{})
+			if !ok {
+				t.Fatal("not handed over")
+			}
+			mails = append(mails, a.Deliveries[0].ID)
+		}
+		w.settled()
+		account, _ := w.accounts.Get(t.Context(), "op")
+		for i, id := range mails {
+			d := w.delivery(id)
+			d.OperatorID, d.Site, d.Lane = "op", "example.test", waypost.LaneTransactional
+			want := "being tried now"
+			if i == 5 {
+				want = "all sessions to example.test are in use"
+			}
+			if got := w.q.Why(account, &d); got != want {
+				t.Errorf("mail %d: %q, want %q", i, got, want)
+			}
+		}
+		release()
+	})
+}
+
+func TestWhySaysThatAnOperatorHasUsedUpItsShare(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.deliver.do(hangAll("hang"))
+		w.flood("flood", 100, waypost.KindEvent)
+		w.run()
+		w.pass(20 * time.Second)
+		a, _ := w.accept(storetest.Mail{OperatorID: "flood", To: []string{"u@fine.test"}})
+		w.settled()
+		account, _ := w.accounts.Get(t.Context(), "flood")
+		d := a.Deliveries[0]
+		if got := w.q.Why(account, &d); got != "other mail of the operator has all the sessions that it may have now" {
+			t.Errorf("%q", got)
+		}
+		if account, _ = w.accounts.Get(t.Context(), "other"); w.q.Why(account, &waypost.Delivery{
+			OperatorID: "other", Site: "fine.test", State: waypost.Queued, Lane: waypost.LaneTransactional, NextAt: time.Now(),
+		}) != "waits for its turn" {
+			t.Error("and so has another")
+		}
+	}, hundred)
 }

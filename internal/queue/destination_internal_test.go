@@ -266,6 +266,9 @@ func TestDestinationKeepsItsBounds(t *testing.T) {
 	})
 }
 
+// all admits every operator.
+func all(string) bool { return true }
+
 func TestRingServesOperatorsInTurn(t *testing.T) {
 	var l lane
 	for op := range 3 {
@@ -274,14 +277,11 @@ func TestRingServesOperatorsInTurn(t *testing.T) {
 		}
 	}
 	var got string
-	for k := l.pop(true); k != nil; k = l.pop(true) {
+	for k := l.pop(true, all); k != nil; k = l.pop(true, all) {
 		got += k.key.OperatorID[2:] + k.key.Site[1:] + " "
 	}
 	if want := "00 10 20 01 11 21 02 12 22 03 13 04 "; got != want {
 		t.Errorf("%s, want %s", got, want)
-	}
-	if l.ready(true) {
-		t.Error("ready and empty")
 	}
 }
 
@@ -290,10 +290,10 @@ func TestJobsInMemoryGoOnWhileClaimsAreTaken(t *testing.T) {
 	l.push(&keyState{key: system.Key{OperatorID: "rows"}, due: true})
 	memory := &keyState{key: system.Key{OperatorID: "memory"}, jobs: []*job{{}}}
 	l.push(memory)
-	if !l.ready(false) || l.pop(false) != memory {
+	if l.pop(false, all) != memory {
 		t.Error("not the one in memory")
 	}
-	if l.ready(false) || !l.ready(true) {
+	if l.pop(false, all) != nil {
 		t.Error("the other is not ready without a claim")
 	}
 	// What gets a job while it waits for a claim need not wait any more.
@@ -301,7 +301,7 @@ func TestJobsInMemoryGoOnWhileClaimsAreTaken(t *testing.T) {
 	l.push(k)
 	k.jobs = []*job{{}}
 	l.promote(k)
-	if l.pop(false) != k || l.pop(false) != nil || l.pop(true) == nil || l.pop(true) != nil {
+	if l.pop(false, all) != k || l.pop(false, all) != nil || l.pop(true, all) == nil || l.pop(true, all) != nil {
 		t.Error("promoted wrongly")
 	}
 }
@@ -316,81 +316,12 @@ func TestRingsOfALaneAlternate(t *testing.T) {
 	l.push(key("rows"))
 	got := map[string]int{}
 	for range 100 {
-		k := l.pop(true)
+		k := l.pop(true, all)
 		got[k.key.OperatorID]++
 		l.push(k)
 	}
 	if got["memory"] != 50 || got["rows"] != 50 {
 		t.Error(got)
-	}
-}
-
-// No lane is starved, what is reserved stays reserved, and nothing is left unused
-// that somebody may have.
-func TestPickRespectsShares(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		sessions := rapid.IntRange(laneCount, 300).Draw(t, "sessions")
-		reserved := shares(sessions)
-		sum := 0
-		for _, n := range reserved {
-			sum += n
-		}
-		if sum > sessions {
-			t.Fatalf("%d of %d sessions are reserved", sum, sessions)
-		}
-		var active [laneCount]int
-		total := func() (n int) {
-			for _, a := range active {
-				n += a
-			}
-			return n
-		}
-		for range rapid.IntRange(1, 200).Draw(t, "steps") {
-			var ready [laneCount]bool
-			for lane := range ready {
-				ready[lane] = rapid.Bool().Draw(t, "ready")
-			}
-			if lane := rapid.IntRange(0, laneCount-1).Draw(t, "ends"); rapid.Bool().Draw(t, "end") && active[lane] > 0 {
-				active[lane]--
-			}
-			lane := pick(ready, &active, &reserved, sessions)
-			for other := range ready {
-				if lane != other && ready[other] && active[other] < reserved[other] && (lane < 0 || (other < lane && active[lane] >= reserved[lane])) {
-					t.Fatalf("lane %d is below its share and lane %d was picked: %v", other, lane, active)
-				}
-			}
-			if lane >= 0 {
-				if !ready[lane] {
-					t.Fatalf("lane %d has nothing", lane)
-				}
-				active[lane]++
-			} else if ready == [laneCount]bool{true, true, true, true} && total() < sessions {
-				t.Fatalf("all are ready, %d of %d sessions are free, none was picked", sessions-total(), sessions)
-			}
-			if total() > sessions {
-				t.Fatal("too many sessions")
-			}
-			// Each lane can still get its share.
-			owed := 0
-			for i := range active {
-				owed += max(0, reserved[i]-active[i])
-			}
-			if total()+owed > sessions {
-				t.Fatalf("%v leaves no room for %v", active, reserved)
-			}
-		}
-	})
-}
-
-func TestFewSessionsServeTheMostUrgent(t *testing.T) {
-	reserved := shares(1)
-	var active [laneCount]int
-	if lane := pick([laneCount]bool{false, true, false, true}, &active, &reserved, 1); lane != 1 {
-		t.Errorf("picked %d", lane)
-	}
-	active[1] = 1
-	if lane := pick([laneCount]bool{true, true, true, true}, &active, &reserved, 1); lane != -1 {
-		t.Errorf("picked %d", lane)
 	}
 }
 

@@ -21,15 +21,10 @@ func (q *Queue) dispatch() {
 		// While all claims are taken, what is in memory goes on; the end of a claim
 		// dispatches again.
 		claim := q.claims < maxClaims
-		var ready [laneCount]bool
-		for i := range q.lanes {
-			ready[i] = q.lanes[i].ready(claim)
-		}
-		lane := pick(ready, &q.laneBusy, &q.reserved, q.o.Sessions)
-		if lane < 0 {
+		k := q.pick(claim)
+		if k == nil {
 			return
 		}
-		k := q.lanes[lane].pop(claim)
 		switch {
 		case len(k.jobs) > 0:
 			q.next(k, now)
@@ -126,8 +121,11 @@ func (q *Queue) serve(d *destination) {
 				continue
 			}
 			q.turnOver(k)
-			k.from = d
-			d.woken++
+			if q.admitted(k) {
+				q.keep(k, d)
+			} else { // it waits for its operator's share now, and keeps nobody else out
+				again = true
+			}
 			q.list(k)
 		}
 	}

@@ -9,8 +9,9 @@
 //  2. the scan finds the keys (lane, operator, site) that have due rows; the timers
 //     remember when known keys fall due;
 //  3. dispatch picks the next key: the most urgent lane that its reserved shares
-//     allow, operators in turn, destinations with a free slot; rows are claimed for
-//     one key at a time (a short transaction that also counts the attempt);
+//     allow, operators in turn and each within its share of the sessions, destinations
+//     with a free slot; rows are claimed for one key at a time (a short transaction that
+//     also counts the attempt);
 //  4. run reads the content within the memory budget, picks the route anew, and lets
 //     the Deliverer talk;
 //  5. settle turns each attempt into the delivery's next state, and the store's

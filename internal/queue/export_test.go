@@ -16,15 +16,19 @@ const (
 	MaxClaims   = maxClaims
 	MaxKeys     = maxKeys
 	DownAfter   = downAfter
+	TestTalk    = testTalk
+	TestReply   = testReply
 )
 
 // Idle says what of the queue's accounts is not back at its beginning, "" if all is.
 func (q *Queue) Idle() string {
 	for i, s := range q.budget {
-		if !s.bytes.TryAcquire(s.size) {
-			return fmt.Sprintf("lane %d: the memory budget is not free", i)
+		s.mu.Lock()
+		used, holders, waiting := s.used, len(s.holds), len(s.waiting)
+		s.mu.Unlock()
+		if used != 0 || holders != 0 || waiting != 0 {
+			return fmt.Sprintf("lane %d: %d bytes of the budget are in use, by %d operators, and %d wait", i, used, holders, waiting)
 		}
-		s.bytes.Release(s.size)
 		if !s.reading.TryAcquire(readers) {
 			return fmt.Sprintf("lane %d: somebody is still reading", i)
 		}
@@ -35,6 +39,10 @@ func (q *Queue) Idle() string {
 	switch {
 	case q.busy != 0 || q.laneBusy != [laneCount]int{}:
 		return fmt.Sprintf("sessions: %d, by lane %v", q.busy, q.laneBusy)
+	case len(q.alarms) != 0 || len(q.others) != 0:
+		return fmt.Sprintf("sessions by operator: alarms %v, others %v", q.alarms, q.others)
+	case q.testing != 0 || len(q.tests) != 0:
+		return fmt.Sprintf("test mails: %d, by operator %v", q.testing, q.tests)
 	case q.held != 0:
 		return fmt.Sprintf("%d deliveries in memory", q.held)
 	case len(q.ours) != 0:
@@ -106,6 +114,9 @@ func (q *Queue) Check() string {
 		}
 		if k.from != nil {
 			woken[k.from]++
+			if _, ok := q.kept[k]; !ok {
+				return fmt.Sprintf("nobody knows that a slot is kept for %v", key)
+			}
 		}
 		switch {
 		case k.listed == nowhere && k.ready():
@@ -123,6 +134,11 @@ func (q *Queue) Check() string {
 	for o, n := range q.known {
 		if known[o] != n {
 			return fmt.Sprintf("%v has %d keys, not %d", o, known[o], n)
+		}
+	}
+	for k := range q.kept {
+		if k.from == nil || (k.listed == nowhere && !k.claiming) {
+			return fmt.Sprintf("a slot is kept for %v without need", k.key)
 		}
 	}
 	for _, d := range q.dests {

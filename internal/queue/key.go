@@ -126,14 +126,3 @@ func (q *Queue) list(k *keyState) {
 		lane.promote(k)
 	}
 }
-
-// turnOver gives back the slot that a destination kept for a key it woke, and returns
-// the destination, nil if there was none. q.mu is held.
-func (q *Queue) turnOver(k *keyState) *destination {
-	d := k.from
-	if d != nil {
-		k.from = nil
-		d.woken--
-	}
-	return d
-}

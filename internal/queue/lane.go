@@ -11,29 +11,7 @@ type lane struct {
 	memory ring
 	rows   ring
 	pushed uint64
-	busy   map[string]int // sessions by operator
-	most   int            // sessions one operator may have in this lane; 0 for no limit
 }
-
-// operatorShare is the part of all sessions, in hundredths, that one operator may have in one
-// lane: its hanging sites must not take every session from the others.
-const operatorShare = 50
-
-// begin and end count an operator's session.
-func (l *lane) begin(operator string) {
-	if l.busy == nil {
-		l.busy = map[string]int{}
-	}
-	l.busy[operator]++
-}
-
-func (l *lane) end(operator string) {
-	if l.busy[operator]--; l.busy[operator] == 0 {
-		delete(l.busy, operator)
-	}
-}
-
-func (l *lane) full(operator string) bool { return l.most > 0 && l.busy[operator] >= l.most }
 
 func (l *lane) push(k *keyState) {
 	l.pushed++
@@ -54,12 +32,12 @@ func (l *lane) promote(k *keyState) {
 	}
 }
 
-// pop takes the next key, nil if there is none. Without claim it leaves alone those
-// whose rows have to be claimed.
-func (l *lane) pop(claim bool) *keyState {
-	r, at := &l.memory, l.memory.next(l.full)
+// pop takes the next key of an operator that is admitted, nil if there is none. Without
+// claim it leaves alone those whose rows have to be claimed.
+func (l *lane) pop(claim bool, admitted func(operator string) bool) *keyState {
+	r, at := &l.memory, l.memory.next(admitted)
 	if claim {
-		if rows := l.rows.next(l.full); rows >= 0 && (at < 0 || l.rows.turn[rows].since < r.turn[at].since) {
+		if rows := l.rows.next(admitted); rows >= 0 && (at < 0 || l.rows.turn[rows].since < r.turn[at].since) {
 			r, at = &l.rows, rows
 		}
 	}
@@ -70,11 +48,6 @@ func (l *lane) pop(claim bool) *keyState {
 	k := r.pop(at, l.pushed)
 	k.listed = nowhere
 	return k
-}
-
-// ready reports whether pop would return a key.
-func (l *lane) ready(claim bool) bool {
-	return l.memory.next(l.full) >= 0 || (claim && l.rows.next(l.full) >= 0)
 }
 
 // ring is a lane's keys of one sort: operators in turn, and each operator's keys in turn.
@@ -100,10 +73,9 @@ func (r *ring) push(k *keyState, since uint64) {
 	r.keys[op] = append(r.keys[op], k)
 }
 
-// next returns the place of the first operator that may have another session, -1 if
-// there is none.
-func (r *ring) next(full func(operator string) bool) int {
-	return slices.IndexFunc(r.turn, func(t turn) bool { return !full(t.operator) })
+// next returns the place of the first operator that is admitted, -1 if there is none.
+func (r *ring) next(admitted func(operator string) bool) int {
+	return slices.IndexFunc(r.turn, func(t turn) bool { return admitted(t.operator) })
 }
 
 // pop takes a key of the operator at a place, and puts the operator behind the others.
@@ -136,41 +108,4 @@ func (r *ring) remove(k *keyState) {
 		delete(r.keys, op)
 		r.turn = slices.DeleteFunc(r.turn, func(t turn) bool { return t.operator == op })
 	}
-}
-
-// shares are the sessions kept free for each lane, in hundredths of all sessions:
-// no lane can be starved by a more urgent one, and an alarm always finds a session.
-func shares(sessions int) [laneCount]int {
-	hundredths := [laneCount]int{20, 20, 10, 5}
-	var s [laneCount]int
-	for i, h := range hundredths {
-		s[i] = max(1, sessions*h/100)
-	}
-	return s
-}
-
-// pick returns the most urgent lane that has something ready and may start one more
-// session without touching what is reserved for others; -1 if there is none.
-func pick(ready [laneCount]bool, active, reserved *[laneCount]int, sessions int) int {
-	free := sessions
-	for _, n := range active {
-		free -= n
-	}
-	if free <= 0 {
-		return -1
-	}
-	owed := 0 // reserved for others and not in use
-	for lane := range reserved {
-		owed += max(0, reserved[lane]-active[lane])
-	}
-	for lane := range ready {
-		if !ready[lane] {
-			continue
-		}
-		own := max(0, reserved[lane]-active[lane])
-		if own > 0 || free-owed > 0 {
-			return lane
-		}
-	}
-	return -1
 }

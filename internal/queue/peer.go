@@ -20,7 +20,7 @@ func (q *Queue) peerLoop(ctx context.Context) {
 	seen := map[string]peer{}
 	for {
 		if q.lease.mayTalk() == nil { // who is cut off cannot judge others
-			q.watchPeers(ctx, seen)
+			q.round("watching peers", func() { q.watchPeers(ctx, seen) })
 		}
 		select {
 		case <-ctx.Done():
@@ -91,18 +91,20 @@ func (q *Queue) strayLoop(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		orphans, err := q.store.Orphans(ctx)
-		for _, incarnation := range orphans {
-			if incarnation != q.lease.incarnation {
-				q.takeOver(ctx, incarnation, "")
+		q.round("looking for strays", func() {
+			orphans, err := q.store.Orphans(ctx)
+			for _, incarnation := range orphans {
+				if incarnation != q.lease.incarnation {
+					q.takeOver(ctx, incarnation, "")
+				}
 			}
-		}
-		if err == nil {
-			suspects, err = q.strays(ctx, suspects)
-		}
-		if err != nil && ctx.Err() == nil {
-			q.log.Error("cannot look for stray leases", "error", err)
-		}
+			if err == nil {
+				suspects, err = q.strays(ctx, suspects)
+			}
+			if err != nil && ctx.Err() == nil {
+				q.log.Error("cannot look for stray leases", "error", err)
+			}
+		})
 	}
 }
 

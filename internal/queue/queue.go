@@ -93,13 +93,20 @@ type Queue struct {
 	timers   timers
 	reserved [laneCount]int
 	laneBusy [laneCount]int
-	busy     int            // sessions
-	held     int            // deliveries in memory, started or not
-	claims   int            // under way
-	claiming map[string]int // claims under way, by operator
+	alarms   tally                  // sessions of the alarm lane, by operator
+	others   tally                  // sessions of all other lanes, by operator
+	kept     map[*keyState]struct{} // keys that a destination keeps a slot for
+	busy     int                    // sessions
+	testing  int                    // test mails under way
+	tests    tally                  // of them, by operator
+	held     int                    // deliveries in memory, started or not
+	claims   int                    // under way
+	claiming map[string]int         // claims under way, by operator
+	worked   time.Time              // when something got through last
+	cutOff   bool                   // it was logged that nothing does
 	stopping bool
 	control  map[string]string               // cancel or hold asked for, by delivery
-	ours     map[string]struct{}             // deliveries leased to us that are somewhere in memory
+	ours     map[string]bool                 // deliveries leased to us that are somewhere in memory, and whether started
 	unsaved  map[*system.Finish]*unsavedMark // results that could not be written yet
 	waiting  map[*job]struct{}               // started jobs; a stop lets go of those before the dot
 
@@ -138,16 +145,17 @@ func New(o Options) *Queue {
 		dests:    map[string]*destination{},
 		claiming: map[string]int{},
 		control:  map[string]string{},
-		ours:     map[string]struct{}{},
+		ours:     map[string]bool{},
 		unsaved:  map[*system.Finish]*unsavedMark{},
 		waiting:  map[*job]struct{}{},
 		reserved: shares(o.Sessions),
+		alarms:   tally{},
+		others:   tally{},
+		tests:    tally{},
+		kept:     map[*keyState]struct{}{},
 		wake:     make(chan struct{}, 1),
 		beats:    newHeartbeat(),
 		stopped:  make(chan struct{}),
-	}
-	for i := range q.lanes {
-		q.lanes[i].most = max(1, o.Sessions*operatorShare/100)
 	}
 	q.running, q.cancel = context.WithCancel(context.Background())
 	return q

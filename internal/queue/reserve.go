@@ -15,8 +15,8 @@ const maxHandover = 4096
 // from memory: it is due now, it has a route, fewer than twice its destinations'
 // slots wait in memory, and the budget has room. If so its deliveries must be written
 // leased, with attempt 1, and the handover started or cancelled. A test mail needs no
-// room; it is refused only while nothing at all is started. Without a handover Start
-// only tells the queue that there are due rows.
+// room; it is refused only while nothing at all is started, or too many tests are under
+// way. Without a handover Start only tells the queue that there are due rows.
 func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []waypost.Delivery, once *waypost.Once) (waypost.Handover, bool) {
 	now := time.Now()
 	refused := waypost.Handover{Start: func() { q.noteAccepted(deliveries) }, Cancel: func() {}}
@@ -39,7 +39,7 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 		if decision.Route == "" || decision.Probe {
 			return refused, false
 		}
-		if share = q.budget[m.Lane.Rank()].try(m.Size); share == nil {
+		if share = q.budget[m.Lane.Rank()].try(a.ID, m.Size); share == nil {
 			return refused, false
 		}
 	}
@@ -69,7 +69,7 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 func (q *Queue) prepare(a *waypost.Account, m *waypost.Message, queued []waypost.Delivery, decision route.Decision, once *waypost.Once, now time.Time) []*job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.blocked() || (once == nil && q.held+len(queued) > maxHandover) {
+	if q.blocked() || (once == nil && q.held+len(queued) > maxHandover) || (once != nil && q.crowded(a.ID)) {
 		return nil
 	}
 	lane := m.Lane.Rank()
@@ -123,7 +123,7 @@ func (q *Queue) start(jobs []*job) {
 	defer q.mu.Unlock()
 	for _, j := range jobs {
 		if j.once != nil {
-			q.begin(j) // in nobody's turn: ten a minute and operator at most
+			q.begin(j) // in nobody's turn and nobody's session
 			continue
 		}
 		k := q.key(j.key.key)
@@ -174,7 +174,7 @@ func (q *Queue) unreserve(jobs []*job) {
 	defer q.mu.Unlock()
 	for _, j := range jobs {
 		j.dest.jobs--
-		q.held -= len(j.deliveries)
+		q.leave(j)
 		j.content.done()
 		for i := range j.deliveries {
 			delete(q.ours, j.deliveries[i].ID)

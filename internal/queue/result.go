@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/waypost/waypost/internal/route"
@@ -14,14 +15,16 @@ import (
 type result struct {
 	q        *Queue
 	j        *job
+	began    time.Time
 	open     []bool // not settled yet
 	account  *waypost.Account
 	decision route.Decision
 	tried    *waypost.Relay // what the Deliverer was given; a later decision may name another
 	message  *waypost.Message
-	changes  int64 // when decision was made
-	refused  error // why no more of it may be sent
-	broken   bool  // the attempt ended in a panic
+	changes  int64            // when decision was made
+	refused  error            // why no more of it may be sent
+	failed   *waypost.Attempt // what ended the attempt for all that is not settled: a panic, or time
+	phase    waypost.Phase    // the last stage of a test mail that was told
 
 	verdict   verdict
 	worked    bool      // something got through
@@ -31,7 +34,7 @@ type result struct {
 }
 
 func newResult(q *Queue, j *job) *result {
-	r := &result{q: q, j: j, open: make([]bool, len(j.deliveries))}
+	r := &result{q: q, j: j, began: time.Now(), open: make([]bool, len(j.deliveries))}
 	for i := range r.open {
 		r.open[i] = true
 	}
@@ -55,6 +58,16 @@ func (r *result) anyOpen() bool {
 		}
 	}
 	return false
+}
+
+// left lists the deliveries that were not settled.
+func (r *result) left() (ids []string) {
+	for i, open := range r.open {
+		if open {
+			ids = append(ids, r.j.deliveries[i].ID)
+		}
+	}
+	return ids
 }
 
 // giveBackFor says why what is not settled goes back, and until when.
@@ -116,7 +129,8 @@ func (r *result) report(i int, a waypost.Attempt) {
 	}
 	var routeBack time.Time
 	if a.Route == waypost.RouteRelay && !once && r.tried != nil {
-		routeBack = r.relayNews(&a, now)
+		// What the remote said is worth more than what is made of it here.
+		q.contain("recording a relay's state", slog.String("operator", r.account.ID), func() { routeBack = r.relayNews(&a, now) })
 		if routeBack.After(r.relayBack) {
 			r.relayBack = routeBack
 		}
@@ -147,15 +161,9 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 	q := r.q
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.running), healthTimeout)
 	defer cancel()
-	defer func() {
-		// What the remote said is worth more than what is made of it here.
-		if p := recover(); p != nil {
-			q.log.Error("panic while recording a relay's state", "operator", r.account.ID, "error", fmt.Sprint(p))
-		}
-	}()
 	v := verdictOf(a)
 	switch {
-	case a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || (!r.worked && q.down(r.j.dest, r.tried, now))):
+	case a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || r.isDown(a.Phase, now)):
 		reason := a.Reply.String()
 		next, first, err := q.o.Accounts.RelayFailed(ctx, r.account.ID, *r.tried, reason, now)
 		if err != nil {
@@ -169,7 +177,9 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 			q.log.Warn("relay is failing", "operator", r.account.ID, "host", a.Host, "reason", reason)
 			if q.o.OnRelayFailing != nil {
 				account := r.account
-				q.jobs.Go(func() { q.o.OnRelayFailing(account, reason) })
+				q.jobs.Go(func() {
+					q.contain("telling about a failing relay", slog.String("operator", account.ID), func() { q.o.OnRelayFailing(account, reason) })
+				})
 			}
 		}
 		return next
@@ -179,6 +189,12 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 		}
 	}
 	return time.Time{}
+}
+
+// isDown reports whether a relay that has just failed again is to be called failing.
+func (r *result) isDown(phase waypost.Phase, now time.Time) bool {
+	d := r.j.dest
+	return !r.worked && r.q.down(d, r.tried, now) && !r.q.maybeOurs(d, phase, now)
 }
 
 // healthTimeout bounds the record of what was found out about a relay.
@@ -202,11 +218,9 @@ func (r *result) rest() {
 			continue
 		}
 		d := r.j.deliveries[i]
-		if r.broken {
-			a := waypost.Attempt{
-				DeliveryID: d.ID, Number: d.Attempts, Phase: waypost.PhaseRoute, Outcome: waypost.OutcomeTemporary, Cause: "unknown",
-				Reply: waypost.Reply{Text: "an internal error ended the attempt"}, Route: r.decision.Route, Started: now,
-			}
+		if r.failed != nil {
+			a := *r.failed
+			a.DeliveryID, a.Number, a.Started, a.Took = d.ID, d.Attempts, r.began, now.Sub(r.began)
 			f := settle(d, a, "", time.Time{}, r.j.once != nil, now)
 			r.finish(i, f, a.Route)
 			r.j.tellOnce(a, f.State)

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -31,8 +32,21 @@ type job struct {
 func (q *Queue) take(j *job) {
 	j.dest.jobs++
 	q.held += len(j.deliveries)
+	if j.once != nil {
+		q.testing++
+		q.tests.add(j.key.key.OperatorID)
+	}
 	for i := range j.deliveries {
-		q.ours[j.deliveries[i].ID] = struct{}{}
+		q.ours[j.deliveries[i].ID] = false
+	}
+}
+
+// leave counts a job out. q.mu is held.
+func (q *Queue) leave(j *job) {
+	q.held -= len(j.deliveries)
+	if j.once != nil {
+		q.testing--
+		q.tests.remove(j.key.key.OperatorID)
 	}
 }
 
@@ -40,12 +54,19 @@ func (q *Queue) take(j *job) {
 func (q *Queue) begin(j *job) {
 	j.dest.jobs--
 	j.dest.active++
-	q.laneBusy[j.lane]++
-	q.lanes[j.lane].begin(j.key.key.OperatorID)
 	q.busy++
-	ctx, cancel := context.WithCancel(q.running)
-	j.cancel = cancel
+	var ctx context.Context
+	if j.once == nil {
+		q.laneBusy[j.lane]++
+		q.sessionsOf(j.lane).add(j.key.key.OperatorID)
+		ctx, j.cancel = context.WithCancel(q.running)
+	} else {
+		ctx, j.cancel = context.WithTimeout(q.running, testTalk)
+	}
 	q.waiting[j] = struct{}{}
+	for i := range j.deliveries {
+		q.ours[j.deliveries[i].ID] = true
+	}
 	q.jobs.Add(1)
 	if q.o.Observe != nil {
 		q.o.Observe.Sessions(q.busy)
@@ -58,25 +79,23 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	defer q.jobs.Done()
 	defer j.cancel()
 	r := newResult(q, j)
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				q.log.Error("panic while delivering", "message", j.messageID, "error", fmt.Sprint(p))
-				r.broken = true
-			}
-		}()
-		q.try(ctx, j, r)
-	}()
-	r.rest()
+	if !q.contain("delivering", slog.String("message", j.messageID), func() { q.try(ctx, j, r) }) {
+		r.failed = &waypost.Attempt{
+			Phase: waypost.PhaseRoute, Outcome: waypost.OutcomeTemporary, Cause: "unknown", Route: r.decision.Route,
+			Reply: waypost.Reply{Text: "an internal error ended the attempt"},
+		}
+	}
+	q.contain("settling", slog.String("message", j.messageID), r.rest)
 	j.content.done()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.waiting, j)
+	for _, id := range r.left() { // not settled after all: the search for strays finds it
+		delete(q.ours, id)
+	}
 	j.dest.active--
-	q.laneBusy[j.lane]--
-	q.lanes[j.lane].end(j.key.key.OperatorID)
 	q.busy--
-	q.held -= len(j.deliveries)
+	q.leave(j)
 	if q.o.Observe != nil {
 		q.o.Observe.Sessions(q.busy)
 	}
@@ -84,6 +103,8 @@ func (q *Queue) run(ctx context.Context, j *job) {
 		q.dispatch()
 		return
 	}
+	q.laneBusy[j.lane]--
+	q.sessionsOf(j.lane).remove(j.key.key.OperatorID)
 	now := time.Now()
 	var closed bool
 	switch {
@@ -95,6 +116,7 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	}
 	if r.worked { // however the session ended
 		j.dest.run = 0
+		q.through(r, now)
 	}
 	if closed {
 		q.closing(j.dest, now)
@@ -139,9 +161,10 @@ func (q *Queue) try(ctx context.Context, j *job, r *result) {
 		Report: r.report,
 	}
 	if j.once != nil {
-		w.Step = j.once.Step
+		defer r.watch(w)()
 	}
 	q.o.Deliverer.Deliver(ctx, w)
+	r.timedOut(ctx)
 }
 
 // reroute reads the operator anew and picks the job's route. Without one, or with one
@@ -196,7 +219,7 @@ func (q *Queue) load(ctx context.Context, j *job) (*waypost.Message, error) {
 		return j.message, nil
 	}
 	share := q.budget[j.lane]
-	m, c, err := share.read(ctx, q.store, j.messageID, func() { q.makeRoom(share) })
+	m, c, err := share.read(ctx, q.store, j.key.key.OperatorID, j.messageID, func() { q.makeRoom(share) })
 	j.content = c
 	return m, err
 }

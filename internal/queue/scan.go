@@ -23,7 +23,7 @@ func (q *Queue) scanLoop(ctx context.Context) {
 	ticker := time.NewTicker(scanEvery)
 	defer ticker.Stop()
 	var alarms, others system.Key
-	for {
+	look := func() {
 		if q.heed.Swap(false) {
 			q.Changed(ctx)
 		}
@@ -41,6 +41,9 @@ func (q *Queue) scanLoop(ctx context.Context) {
 		if more[0] || more[1] {
 			q.Wake()
 		}
+	}
+	for {
+		q.round("scanning", look)
 		if !q.wait(ctx, ticker.C) {
 			return
 		}
@@ -92,6 +95,7 @@ func (q *Queue) scan(ctx context.Context, after system.Key, alarms bool) (next s
 		}
 		news = q.note(d, now, false) || news
 	}
+	q.letGo()
 	q.dispatch()
 	if len(found) < step {
 		return system.Key{}, false, nil
@@ -104,19 +108,23 @@ func (q *Queue) expireLoop(ctx context.Context) {
 	ticker := time.NewTicker(scanEvery)
 	defer ticker.Stop()
 	for {
-		for ctx.Err() == nil {
-			n, err := q.store.Expire(ctx, time.Now())
-			if err != nil && ctx.Err() == nil {
-				q.log.Error("cannot expire deliveries", "error", err)
-			}
-			if n == 0 || err != nil {
-				break
-			}
-		}
+		q.round("expiring", func() { q.expire(ctx) })
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+func (q *Queue) expire(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := q.store.Expire(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			q.log.Error("cannot expire deliveries", "error", err)
+		}
+		if n == 0 || err != nil {
+			return
 		}
 	}
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -60,7 +61,9 @@ func (q *Queue) recorded(f *system.Finish, r waypost.RouteKind, lane int) {
 	if f.Lost {
 		q.log.Warn("lease was lost, the result was not recorded", "delivery", f.Delivery.ID, "state", string(f.State))
 	} else if q.o.Observe != nil && f.Settled.Final() {
-		q.o.Observe.Finished(f.Settled, r, waypost.LaneOfRank(lane), f.At.Sub(f.Delivery.Created))
+		q.contain("counting", slog.String("delivery", f.Delivery.ID), func() {
+			q.o.Observe.Finished(f.Settled, r, waypost.LaneOfRank(lane), f.At.Sub(f.Delivery.Created))
+		})
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,7 +85,7 @@ func (q *Queue) retryUnsaved(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			q.saveUnsaved()
+			q.round("writing results again", func() { q.saveUnsaved() })
 		}
 	}
 }
@@ -162,9 +165,11 @@ func (q *Queue) giveBack(j *job, deliveries []waypost.Delivery, at time.Time, wh
 
 func (q *Queue) finishUntried(j *job, deliveries []waypost.Delivery, at time.Time, why string, now time.Time) {
 	for _, d := range deliveries {
-		f := untried(j, d, at, why, now)
-		q.finish(f, "", j.lane)
-		j.tellOnce(waypost.Attempt{Outcome: waypost.OutcomeUntried, Reply: waypost.Reply{Text: f.Reason}}, f.State)
+		q.contain("giving back", slog.String("delivery", d.ID), func() {
+			f := untried(j, d, at, why, now)
+			q.finish(f, "", j.lane)
+			j.tellOnce(waypost.Attempt{Outcome: waypost.OutcomeUntried, Reply: waypost.Reply{Text: f.Reason}}, f.State)
+		})
 	}
 }
 

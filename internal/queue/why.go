@@ -16,7 +16,9 @@ func (q *Queue) Why(a *waypost.Account, d *waypost.Delivery) string {
 		return ""
 	case d.Lease != "" && d.Control != "":
 		return d.Control + " was asked for and takes effect before the next step"
-	case d.Lease != "":
+	case d.Lease != "" && d.Lease != q.lease.incarnation:
+		return "with another node, which tries it when it is its turn"
+	case d.Lease != "" && q.started(d.ID):
 		return "being tried now"
 	case d.Held:
 		return "held: " + orText(d.Reason, "waits until somebody releases it")
@@ -28,7 +30,7 @@ func (q *Queue) Why(a *waypost.Account, d *waypost.Delivery) string {
 		}
 		return decision.Why + "; next try at " + decision.Until.UTC().Format(time.RFC3339)
 	}
-	if d.NextAt.After(now) {
+	if d.Lease == "" && d.NextAt.After(now) { // what is in memory has a next time in case that we die
 		at := d.NextAt.UTC().Format(time.RFC3339)
 		if d.Attempts == 0 {
 			return "scheduled for " + at
@@ -38,18 +40,29 @@ func (q *Queue) Why(a *waypost.Account, d *waypost.Delivery) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	dest := q.dests[destinationName(d.OperatorID, d.Site, decision)]
+	lane := d.Lane.Rank()
+	room := rooms(&q.laneBusy, &q.reserved, q.o.Sessions)[lane]
 	switch {
 	case len(q.unsaved) > 0:
 		return "waits until the results of other mails can be recorded"
-	case dest == nil:
-		return "waits for its turn"
-	case now.Before(dest.closed):
+	case dest != nil && now.Before(dest.closed):
 		return strings.TrimPrefix(dest.name, "site ") + " is left alone until " + dest.closed.UTC().Format(time.RFC3339) + ": " + dest.why
-	case dest.free(d.Lane.Rank(), now) <= 0:
+	case dest != nil && dest.free(lane, now) <= 0:
 		return "all sessions to " + strings.TrimPrefix(dest.name, "site ") + " are in use"
+	case room.own+room.common == 0:
+		return "all sessions are in use"
+	case !q.admits(room, lane, d.OperatorID):
+		return "other mail of the operator has all the sessions that it may have now"
 	default:
 		return "waits for its turn"
 	}
+}
+
+// started reports whether a delivery is in a session or about to be.
+func (q *Queue) started(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ours[id]
 }
 
 func orText(s, otherwise string) string {
