@@ -85,6 +85,36 @@ type TestResult struct {
 	Cause  string  `json:"cause"`
 	Advice string  `json:"advice"`
 	Stages []Stage `json:"stages"`
+
+	Received *Received `json:"received"` // of VerifySettings, once it has arrived
+}
+
+// Received is what a receiver makes of a test mail.
+type Received struct {
+	From   string `json:"from"`
+	Peer   string `json:"peer"`
+	TLS    string `json:"tls"`
+	Size   int    `json:"size"`
+	TookMS int64  `json:"took_ms"`
+	SPF    struct {
+		Result  string `json:"result"`
+		Domain  string `json:"domain"`
+		Aligned bool   `json:"aligned"`
+	} `json:"spf"`
+	DKIM []struct {
+		Result   string `json:"result"`
+		Domain   string `json:"domain"`
+		Selector string `json:"selector"`
+		Aligned  bool   `json:"aligned"`
+		Reason   string `json:"reason"`
+	} `json:"dkim"`
+	DMARC struct {
+		Result string `json:"result"`
+		Domain string `json:"domain"`
+		Policy string `json:"policy"`
+	} `json:"dmarc"`
+	Results  string   `json:"authentication_results"`
+	Problems []string `json:"problems"`
 }
 
 // Stage is one step of a test mail.
@@ -105,6 +135,15 @@ func (c *Client) TestSettings(ctx context.Context, to string, s *Settings) (Test
 		To       string    `json:"to"`
 		Settings *Settings `json:"settings,omitempty"`
 	}{to, s}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/settings/email/test", body: body}, &out)
+	return out, err
+}
+
+// VerifySettings sends a test mail to the server itself, which receives it as a
+// stranger's would and says what SPF, DKIM and DMARC make of it.
+func (c *Client) VerifySettings(ctx context.Context) (TestResult, error) {
+	var out TestResult
+	body := map[string]bool{"verify": true}
 	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/settings/email/test", body: body}, &out)
 	return out, err
 }
@@ -131,6 +170,24 @@ func (c *Client) Senders(ctx context.Context) ([]Sender, error) {
 	var out Page[Sender]
 	_, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/senders", repeat: true}, &out)
 	return out.Items, err
+}
+
+// AddSender adds a sender: an address, or *@domain for any address there.
+func (c *Client) AddSender(ctx context.Context, address, name string, makeDefault bool) (Sender, error) {
+	var out Sender
+	body := struct {
+		Address string `json:"address"`
+		Name    string `json:"name,omitempty"`
+		Default bool   `json:"default,omitempty"`
+	}{address, name, makeDefault}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/senders", body: body}, &out)
+	return out, err
+}
+
+// RemoveSender removes a sender.
+func (c *Client) RemoveSender(ctx context.Context, id string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/senders/" + url.PathEscape(id)}, nil)
+	return err
 }
 
 // Suppression is an address that the operator must not mail.

@@ -146,6 +146,10 @@ func (d *Directory) keep(generation uint64, operatorID string, e entry) {
 	d.cached[operatorID] = e
 }
 
+// Forget drops what is in memory of an operator that somebody else has changed, so that
+// this process need not wait for Watch to see it.
+func (d *Directory) Forget(operatorID string) { d.forget(operatorID) }
+
 // forget drops one operator's snapshot.
 func (d *Directory) forget(operatorID string) {
 	d.mu.Lock()

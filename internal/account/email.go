@@ -133,6 +133,11 @@ func (s *Service) plan(ctx context.Context, snap *snapshot, u Update) (*plan, er
 		s.checkGateway(&problems, p, snap, u.Gateway)
 	}
 	p.sender = checkFrom(&problems, u.From, snap.account.ID)
+	if p.sender != nil {
+		if p.sender.State = s.initialState(snap.account, p.sender.Address); p.sender.State == waypost.SenderAssigned {
+			p.sender.Decided = time.Now()
+		}
+	}
 	gateway := p.gateway
 	if u.Gateway == nil {
 		gateway = snap.account.Gateway
@@ -261,7 +266,7 @@ func (s *Service) fromInUse(a *waypost.Account) *FromInUse {
 	default:
 		return &FromInUse{Reason: "no gateway is chosen"}
 	}
-	chosen := route.From(s.o.Platform, a, kind, submitted, s.o.Authorized)
+	chosen := route.From(s.o.Platform, a, kind, submitted)
 	if !ok && chosen.Address.Email == "" {
 		return &FromInUse{Reason: "there is no default sender"}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -326,6 +327,7 @@ func TestFromInUseSaysWhy(t *testing.T) {
 			id := w.operator(t, waypost.ProductServermate)
 			got := w.save(t, id, tt.update)
 			if tt.state != "" {
+				authorize(t, w, id, "acme.example")
 				if err := w.SetSenderState(t.Context(), id, "alerts@acme.example", tt.state); err != nil {
 					t.Fatal(err)
 				}
@@ -385,5 +387,20 @@ func TestPreviewSavesNothing(t *testing.T) {
 	w.dir = account.NewDirectory(account.DirectoryOptions{Store: w.store, System: w.system, Ring: w.ring})
 	if diff := cmp.Diff(before, w.get(t, id)); diff != "" {
 		t.Error("saved:", diff)
+	}
+}
+
+// authorize makes a domain the operator's, as its checks would.
+func authorize(t testing.TB, w *world, operatorID, name string) {
+	t.Helper()
+	now := waypost.FromMillis(waypost.Millis(time.Now()))
+	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof", Created: now}
+	if err := w.store.ClaimDomain(t.Context(), operatorID, d, "test"); err != nil {
+		t.Fatal(err)
+	}
+	d.Proven, d.Authorized = now, now
+	check := store.DomainCheck{CheckedDomain: store.CheckedDomain{Domain: d, Checked: now, Next: now.Add(time.Hour)}}
+	if _, err := w.system.SaveDomainCheck(t.Context(), check); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -80,7 +80,6 @@ func (w *world) serve(ring *secret.Ring, p route.Platform) {
 	w.dir = account.NewDirectory(account.DirectoryOptions{Store: w.store, System: w.system, Ring: ring})
 	w.Service = account.New(account.Options{
 		Store: w.store, System: w.system, Directory: w.dir, Ring: ring, Platform: p,
-		Authorized: func(waypost.Sender) bool { return true },
 	})
 }
 

@@ -20,9 +20,8 @@ type Options struct {
 	Platform   route.Platform
 	RelayPorts []int // where operators' servers may listen; nil means 25, 465, 587 and 2525
 
-	// Authorized tells whether the domain of an assigned sender is authorized now. Nil
-	// stands for "none is".
-	Authorized func(waypost.Sender) bool
+	ApproveSenders bool // the owner decides about every sender of the built-in gateway
+	UpstreamSigns  bool // the platform's upstream signs, and proves domains in its own way
 }
 
 // Service changes operators. It is safe for concurrent use.

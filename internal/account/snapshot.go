@@ -66,8 +66,12 @@ func (d *Directory) readOnce(ctx context.Context, operatorID string) (*snapshot,
 	if err != nil {
 		return nil, fmt.Errorf("read suppressions: %w", err)
 	}
+	domains, err := d.store.ProvenDomains(ctx, operatorID)
+	if err != nil {
+		return nil, fmt.Errorf("read domains: %w", err)
+	}
 	snap := &snapshot{
-		account: &waypost.Account{Operator: operator, Senders: senders, Suppressions: suppressions},
+		account: &waypost.Account{Operator: operator, Senders: senders, Domains: domains, Suppressions: suppressions},
 		stored:  stored,
 	}
 	if known(operator.Gateway) && operatorID != waypost.PlatformOperatorID {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -134,7 +135,7 @@ func checkFrom(problems *Problems, from, operatorID string) *waypost.Sender {
 		return nil
 	}
 	return &waypost.Sender{
-		OperatorID: operatorID, Address: waypost.NormalizeAddress(a.Email), Name: a.Name,
+		OperatorID: operatorID, Address: store.NormalizeAddress(a.Email), Name: a.Name,
 		State: waypost.SenderRequested, Default: true,
 	}
 }

@@ -45,6 +45,15 @@ func rules() map[string]rule {
 		"test-email-settings": tenant(waypost.ScopeSettings),
 		"get-email-test":      tenant(waypost.ScopeSettings),
 		"list-senders":        tenant(waypost.ScopeSettings),
+		"add-sender":          tenant(waypost.ScopeSettings),
+		"change-sender":       tenant(waypost.ScopeSettings),
+		"remove-sender":       tenant(waypost.ScopeSettings),
+		"list-domains":        tenant(waypost.ScopeSettings),
+		"claim-domain":        tenant(waypost.ScopeSettings),
+		"get-domain":          tenant(waypost.ScopeSettings),
+		"check-domain":        tenant(waypost.ScopeSettings),
+		"remove-domain":       tenant(waypost.ScopeSettings),
+		"list-domain-events":  tenant(waypost.ScopeSettings),
 		"list-suppressions":   tenant(waypost.ScopeSettings),
 		"add-suppression":     tenant(waypost.ScopeSettings),
 		"remove-suppression":  tenant(waypost.ScopeSettings),
@@ -67,6 +76,9 @@ type caller struct {
 	account   *waypost.Account // of the operator it works for; nil for operations of the platform
 	release   func()           // gives back the memory of the request body
 }
+
+// actor names the caller in events.
+func (c *caller) actor() string { return "credential:" + c.principal.CredentialID }
 
 // operator is the id of the operator the caller works for.
 func (c *caller) operator() string { return c.account.ID }

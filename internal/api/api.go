@@ -14,6 +14,7 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
@@ -39,6 +40,19 @@ type Sandbox interface {
 	SandboxAny(ctx context.Context, id string) (store.SandboxMail, error)
 }
 
+// Domains checks domains; *verify.Watcher does.
+type Domains interface {
+	// CheckNow checks a domain of an operator and returns it as it is then.
+	CheckNow(ctx context.Context, operatorID, id string) (store.CheckedDomain, error)
+}
+
+// Tests makes one-time addresses at the platform's return path.
+type Tests interface {
+	// New returns an address and where the verdict on its mail arrives; ok is false while
+	// there are too many.
+	New(now time.Time) (address string, arrived <-chan inbound.Verdict, ok bool)
+}
+
 // Options make the handler.
 type Options struct {
 	Store     *store.Store
@@ -48,6 +62,8 @@ type Options struct {
 	Accepter  Accepter
 	Queue     Queue
 	Sandbox   Sandbox
+	Domains   Domains
+	Tests     Tests // nil: there is no return path of our own
 	Platform  route.Platform
 
 	PublicURL      string         // where clients reach this server, for the description; "" leaves it out
@@ -67,6 +83,8 @@ func New(o Options) http.Handler {
 	s.registerDeliveries()
 	s.registerSandbox()
 	s.registerSettings()
+	s.registerDomains()
+	s.registerSenders()
 	s.registerSuppressions()
 	s.registerOperators()
 	s.registerCredentials()

@@ -29,6 +29,7 @@ func tags() []*huma.Tag {
 		{Name: "Deliveries", Description: "Change what happens to one recipient of a message."},
 		{Name: "Sandbox", Description: "Mail that went nowhere on purpose: from test keys, and from the built-in gateway of a platform without a domain."},
 		{Name: "Settings", Description: "How an operator's mail leaves."},
+		{Name: "Domains and senders", Description: "From which addresses mail may leave on the built-in gateway, and the DNS records that takes."},
 		{Name: "Suppressions", Description: "Addresses that an operator must not mail."},
 		{Name: "Operators", Description: "For the platform: its operators and their keys."},
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/waypost/waypost/internal/account"
-	"github.com/waypost/waypost/internal/waypost"
 )
 
 func (s *server) registerSettings() {
@@ -29,10 +28,6 @@ func (s *server) registerSettings() {
 		ID: "get-email-test", Method: http.MethodGet, Path: "/v1/settings/email/test/{id}", Tag: "Settings", Status: http.StatusOK,
 		Summary: "Follow a test mail", Description: "Step by step for ten minutes; later only its end is known.",
 	}, s.getTest)
-	register(s, operation{
-		ID: "list-senders", Method: http.MethodGet, Path: "/v1/senders", Tag: "Settings", Status: http.StatusOK,
-		Summary: "List senders", Description: "The From addresses of the operator. Their state matters on the built-in gateway only.",
-	}, s.listSenders)
 }
 
 func (s *server) getSettings(ctx context.Context, c *caller, _ *struct{}) (*answer[account.Settings], error) {
@@ -43,26 +38,4 @@ func (s *server) getSettings(ctx context.Context, c *caller, _ *struct{}) (*answ
 func (s *server) saveSettings(ctx context.Context, c *caller, in *answer[account.Update]) (*answer[account.Settings], error) {
 	saved, err := s.Accounts.SaveEmail(ctx, c.operator(), in.Body)
 	return &answer[account.Settings]{saved}, err
-}
-
-// sender is a From address.
-type sender struct {
-	ID        string              `json:"id"`
-	Address   string              `json:"address" doc:"*@example.com stands for any address at that domain."`
-	Name      string              `json:"name"`
-	State     waypost.SenderState `json:"state" enum:"requested,assigned,rejected"`
-	Default   bool                `json:"default"`
-	CreatedAt string              `json:"created_at" format:"date-time"`
-}
-
-func showSender(s waypost.Sender) sender {
-	return sender{ID: s.ID, Address: s.Address, Name: s.Name, State: s.State, Default: s.Default, CreatedAt: stamp(s.Created)}
-}
-
-func (s *server) listSenders(ctx context.Context, c *caller, _ *struct{}) (*answer[Page[sender]], error) {
-	found, err := s.Store.Senders(ctx, c.operator())
-	if err != nil {
-		return nil, err
-	}
-	return &answer[Page[sender]]{Page[sender]{Items: items(found, showSender)}}, nil
 }

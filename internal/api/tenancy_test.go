@@ -43,7 +43,7 @@ func (c tenant) state(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, path := range []string{
-		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/suppressions", "/v1/sandbox/messages", "/v1/conservation",
+		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/sandbox/messages", "/v1/conservation",
 	} {
 		_, out[path] = request(t, "GET", c.BaseURL+path, c.Key, nil)
 	}
@@ -75,6 +75,14 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		t.Fatal(test, err)
 	}
 	a.until(t, test.ID, "delivered")
+	domain, err := a.ClaimDomain(t.Context(), marker+".example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	senders, err := a.Senders(t.Context())
+	if err != nil || len(senders) == 0 {
+		t.Fatal(senders, err)
+	}
 	credentials, err := w.root.Credentials(t.Context(), a.id)
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +92,10 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"/v1/sandbox/messages/{id}": collect(t, boxed.Sandbox(t.Context()))[0].ID,
 		"/v1/operators/{id}":        a.id, "/v1/operators/{id}/credentials": a.id, "/v1/operators/{id}/credentials/{credential_id}": a.id,
 	}
+	for _, path := range []string{"", "/check", "/events"} {
+		ids["/v1/domains/{id}"+path] = domain.ID
+	}
+	ids["/v1/senders/{id}"] = senders[0].ID
 	ids["/v1/sandbox/messages/{id}/raw"] = ids["/v1/sandbox/messages/{id}"]
 	for _, action := range []string{"retry", "cancel", "hold", "release"} {
 		ids["/v1/deliveries/{id}/"+action] = waiting.Deliveries[0].ID
@@ -93,6 +105,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"save-email-settings": `{"gateway":{"type":"smtp"}}`,
 		"test-email-settings": `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
 		"add-suppression":     `{"address":"x@blocked.example"}`,
+		"claim-domain":        `{"domain":"x.example"}`,
+		"add-sender":          `{"address":"x@alpha.example"}`,
+		"change-sender":       `{"default":true}`,
 		"create-operator":     `{"name":"Charlie","product":"cloud"}`,
 		"change-operator":     `{"suspended":true}`,
 		"create-credential":   `{}`,

@@ -7,13 +7,15 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/classify"
+	"github.com/waypost/waypost/internal/inbound"
 	mime "github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
 // newTest asks for a test mail.
 type newTest struct {
-	To       string          `json:"to" maxLength:"254" doc:"Where it goes."`
+	To       string          `json:"to,omitempty" maxLength:"254" doc:"Where it goes. Left out with verify."`
+	Verify   bool            `json:"verify,omitempty" doc:"Send it to a one-time address of this server, receive it as a stranger's server would, and say what SPF, DKIM and DMARC make of it."`
 	Settings *account.Update `json:"settings,omitempty" doc:"Settings that are not saved, as for PUT /v1/settings/email. Left out, the saved ones are tested."`
 }
 
@@ -26,6 +28,56 @@ type testResult struct {
 	Cause  string        `json:"cause,omitempty"`
 	Advice string        `json:"advice,omitempty" doc:"What went wrong and what to do."`
 	Stages []stage       `json:"stages" nullable:"false"`
+
+	Received *received `json:"received,omitempty" doc:"With verify: what a receiver makes of the mail. Left out until it has arrived."`
+}
+
+// received is what a receiver makes of a test mail.
+type received struct {
+	From     string        `json:"from"`
+	Peer     string        `json:"peer" doc:"The address it came from."`
+	TLS      string        `json:"tls" doc:"Version and cipher suite; empty if it came in the clear."`
+	Size     int           `json:"size"`
+	TookMS   int64         `json:"took_ms" doc:"From its submission to its arrival."`
+	SPF      spfVerdict    `json:"spf"`
+	DKIM     []dkimVerdict `json:"dkim" nullable:"false"`
+	DMARC    dmarcVerdict  `json:"dmarc"`
+	Results  string        `json:"authentication_results" doc:"As a receiver writes it into the header."`
+	Problems []string      `json:"problems" nullable:"false" doc:"What failed and what to do; empty if nothing did."`
+}
+
+type spfVerdict struct {
+	Result  string `json:"result"`
+	Domain  string `json:"domain"`
+	Aligned bool   `json:"aligned"`
+}
+
+type dkimVerdict struct {
+	Result   string `json:"result"`
+	Domain   string `json:"domain"`
+	Selector string `json:"selector"`
+	Aligned  bool   `json:"aligned"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+type dmarcVerdict struct {
+	Result string `json:"result"`
+	Domain string `json:"domain"`
+	Policy string `json:"policy"`
+}
+
+func showReceived(v *inbound.Verdict) *received {
+	if v == nil {
+		return nil
+	}
+	return &received{
+		From: v.From, Peer: v.Peer, TLS: v.TLS, Size: v.Size, TookMS: v.Latency.Milliseconds(),
+		SPF: spfVerdict{v.SPF.Result, v.SPF.Domain, v.SPF.Aligned},
+		DKIM: items(v.DKIM, func(d inbound.DKIM) dkimVerdict {
+			return dkimVerdict{d.Result, d.Domain, d.Selector, d.Aligned, d.Reason}
+		}),
+		DMARC: dmarcVerdict{v.DMARC.Result, v.DMARC.Domain, v.DMARC.Policy}, Results: v.Results, Problems: v.Problems,
+	}
 }
 
 // stage is one step of a test mail.
@@ -59,34 +111,61 @@ func (s *server) testSettings(ctx context.Context, c *caller, in *answer[newTest
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := waypost.SplitAddress(in.Body.To); err != nil {
-		return nil, waypost.FieldError("to", err.Error())
+	to, arrived, err := s.testAddress(in.Body)
+	if err != nil {
+		return nil, err
 	}
 	if !s.tests.allow(c.operator()) {
 		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", "ten test mails a minute are allowed")
 	}
 	c.principal.FromPolicy = waypost.FromReplace // the From is ours
-	sub, err := s.compose(c, s.testMail(tested, in.Body.To))
+	sub, err := s.compose(c, s.testMail(tested, to))
 	if err != nil {
 		return nil, err
 	}
 	run := newTestRun(c.operator())
-	sub.Source, sub.Kind, sub.Recipients = "test", waypost.KindTest, []string{in.Body.To}
+	sub.Source, sub.Kind, sub.Recipients = "test", waypost.KindTest, []string{to}
 	sub.Once = &waypost.Once{Account: tested, Step: run.step, Done: run.end}
 	got, err := s.Accepter.Accept(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
 	run.begin(got.ID)
+	run.arrived = arrived
 	s.tests.add(run, time.Now())
 	timer := time.NewTimer(s.TestWait)
 	defer timer.Stop()
 	select {
 	case <-run.done:
+		run.await(ctx, timer.C)
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	return &answer[testResult]{run.show()}, nil
+}
+
+// testAddress is where a test mail goes: to the address that was given, or to a one-time
+// address of ours, with where the verdict on it arrives.
+func (s *server) testAddress(n newTest) (to string, arrived <-chan inbound.Verdict, err error) {
+	if !n.Verify {
+		if _, _, err := waypost.SplitAddress(n.To); err != nil {
+			return "", nil, waypost.FieldError("to", err.Error())
+		}
+		return n.To, nil, nil
+	}
+	if n.To != "" {
+		return "", nil, waypost.FieldError("to", "with verify it goes to an address of this server; leave it out")
+	}
+	if s.Tests == nil {
+		return "", nil, waypost.NewError(waypost.Conflict, "verify_impossible",
+			"this server does not receive mail (WAYPOST_BOUNCE_ADDR is off or the platform has no domain). Send the test mail to a mailbox of yours, "+
+				"open it there, choose \"Show original\" (or the message source), and look for spf=pass, dkim=pass and dmarc=pass in Authentication-Results")
+	}
+	to, arrived, ok := s.Tests.New(time.Now())
+	if !ok {
+		return "", nil, waypost.NewError(waypost.RateLimited, "rate_limited", "too many test mails are under way")
+	}
+	return to, arrived, nil
 }
 
 // tested returns the account with the settings under test.

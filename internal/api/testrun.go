@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -19,6 +21,7 @@ const (
 type testRun struct {
 	operatorID string
 	done       chan struct{}
+	arrived    <-chan inbound.Verdict // nil unless it comes back to us
 
 	mu      sync.Mutex
 	id      string
@@ -26,6 +29,7 @@ type testRun struct {
 	steps   []waypost.Step
 	state   waypost.State // "" until it is over
 	attempt *waypost.Attempt
+	verdict *inbound.Verdict
 }
 
 func newTestRun(operatorID string) *testRun {
@@ -57,10 +61,37 @@ func (r *testRun) begin(id string) {
 	r.id, r.began = id, time.Now()
 }
 
-func (r *testRun) show() testResult {
+// await waits for the verdict on a mail that was delivered to us.
+func (r *testRun) await(ctx context.Context, end <-chan time.Time) {
+	r.mu.Lock()
+	delivered := r.state == waypost.Delivered
+	r.mu.Unlock()
+	if r.arrived == nil || !delivered {
+		return
+	}
+	select {
+	case v := <-r.arrived:
+		r.take(v)
+	case <-end:
+	case <-ctx.Done():
+	}
+}
+
+func (r *testRun) take(v inbound.Verdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := testResult{ID: r.id, Status: waypost.Queued, Stages: items(r.steps, showStage)}
+	r.verdict = &v
+}
+
+func (r *testRun) show() testResult {
+	select {
+	case v := <-r.arrived: // a nil channel never yields
+		r.take(v)
+	default:
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := testResult{ID: r.id, Status: waypost.Queued, Stages: items(r.steps, showStage), Received: showReceived(r.verdict)}
 	if r.state == "" {
 		return out
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost/internal/deliver"
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/guard"
+	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/queue"
 	"github.com/waypost/waypost/internal/route"
@@ -41,6 +42,8 @@ type App struct {
 	Metrics *obs.Metrics
 	Queue   *queue.Queue
 	Submit  *submit.Pipeline
+	Tests   *inbound.Tests  // nil without a return path of our own
+	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
 
 	guards   []*guard.Guard // to be told when this machine's addresses change
 	health   *obs.Health
@@ -128,11 +131,21 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		Full:      disk.full, Observe: a.Metrics, Log: a.Log,
 	})
 
+	if !a.Platform.Sandbox() {
+		if a.Domains, err = a.newWatcher(notices); err != nil {
+			return a, err
+		}
+	}
+
 	a.health = obs.NewHealth(a.Log)
 	a.health.Add("database", a.System.Ping)
 	a.health.Add("disk", disk.check)
 
 	if err = a.listenSMTP(); err != nil {
+		return a, err
+	}
+	a.Tests = a.newTests()
+	if err = a.listenBounce(); err != nil {
 		return a, err
 	}
 	if err = a.listenHTTP(); err != nil {

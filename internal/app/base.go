@@ -94,6 +94,7 @@ func (b *Base) open(ctx context.Context) error {
 	b.Directory = account.NewDirectory(account.DirectoryOptions{Store: b.Store, System: b.System, Ring: ring, Log: b.Log})
 	b.Accounts = account.New(account.Options{
 		Store: b.Store, System: b.System, Directory: b.Directory, Ring: ring, Platform: b.Platform, RelayPorts: b.Config.RelayPorts,
+		ApproveSenders: b.Config.ApproveSenders, UpstreamSigns: b.Config.UpstreamSigns,
 	})
 	b.Auth = auth.New(auth.Options{Store: b.System, Operators: b.Directory})
 	return nil

@@ -88,14 +88,19 @@ func openKeys(ctx context.Context, b *Base) (*Keys, error) {
 // errNoKey says that mail of a domain cannot be signed.
 var errNoKey = errors.New("no DKIM key signs for this domain")
 
-// Signer returns what signs for a domain. Only the default sender's domain is ours to
-// sign for.
+// Signer returns what signs for a domain: one key for all, since the domains of
+// operators point to it. Which domains mail may leave from is decided by route.From.
 func (k *Keys) Signer(_ context.Context, domain string) (dkim.Signer, error) {
-	if domain != k.from || k.signs.Key == nil {
+	if k.signs.Key == nil {
 		return dkim.Signer{}, fmt.Errorf("%w: %s", errNoKey, domain)
 	}
-	return k.signs, nil
+	signer := k.signs
+	signer.Domain = domain
+	return signer, nil
 }
+
+// Signing is the selector of the key that signs.
+func (k *Keys) Signing() string { return k.signs.Selector }
 
 // Published lists the keys as they are to be published.
 func (k *Keys) Published() []verify.Key { return k.published }

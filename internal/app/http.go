@@ -18,6 +18,13 @@ func (a *App) listenHTTP() error {
 		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
 		MaxMessageSize: a.Config.MaxMessageSize, Log: a.Log,
 	}
+	o.Domains = noDomains{}
+	if a.Domains != nil {
+		o.Domains = a.Domains
+	}
+	if a.Tests != nil {
+		o.Tests = tests{a.Tests}
+	}
 	if u := a.Config.PublicURL; u != nil {
 		o.PublicURL = u.String()
 	}

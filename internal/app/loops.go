@@ -42,6 +42,9 @@ func (a *App) startLoops(disk *disk) {
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
 	a.loops.Go(func() { every(ctx, refreshEvery, a.refresh) })
+	if a.Domains != nil {
+		a.loops.Go(func() { every(ctx, choreEvery, a.checkDomains) })
+	}
 	// Last registered, first drained: nothing new starts while the rest ends.
 	a.later("loops", func(context.Context) error { cancel(); return nil })
 }

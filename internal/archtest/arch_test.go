@@ -56,7 +56,7 @@ func levels() map[string]level {
 // planned lists packages of the design that do not exist yet. Whoever creates one
 // takes it off the list.
 func planned() []string {
-	return []string{"render", "notify", "report", "inbound", "webhook", "panel"}
+	return []string{"render", "notify", "report", "webhook", "panel"}
 }
 
 // mayImport names who, besides tests, may import a package that is not for everyone.

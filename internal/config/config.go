@@ -35,6 +35,13 @@ type Config struct {
 	PlatformFrom     waypost.Address // zero if PlatformDomain is empty
 	SendingAddresses []netip.Addr    // where direct mail leaves from; for SPF
 
+	VerifyPrefix   string   // of the record that proves a domain: "<prefix>_verify.KEY"
+	SPFInclude     string   // what operators' SPF records include; empty if PlatformDomain is
+	DKIMSelectors  []string // two, of the CNAME records at operators' domains
+	DKIMTargets    []string // two, where they point to; empty if PlatformDomain is
+	ApproveSenders bool     // the owner decides about every sender of the built-in gateway
+	UpstreamSigns  bool     // the upstream relay signs for operators' domains
+
 	DNSResolver string // host:port, empty for the system's
 	DNSPort     int    // of authoritative servers
 	MXPort      int
@@ -99,6 +106,12 @@ func (c *Config) complete() {
 	}
 	if c.PlatformFrom.Email == "" && c.PlatformDomain != "" {
 		c.PlatformFrom = waypost.Address{Email: "no-reply@" + c.PlatformDomain}
+	}
+	if c.SPFInclude == "" && c.PlatformDomain != "" {
+		c.SPFInclude = "spf." + c.PlatformDomain
+	}
+	if len(c.DKIMTargets) == 0 && c.PlatformDomain != "" {
+		c.DKIMTargets = []string{"dkim1." + c.PlatformDomain, "dkim2." + c.PlatformDomain}
 	}
 }
 

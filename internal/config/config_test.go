@@ -64,6 +64,8 @@ func TestNothingSetGivesTheDefaults(t *testing.T) {
 		MXPort:            25,
 		RelayPorts:        []int{25, 465, 587, 2525},
 		UpstreamMode:      config.UpstreamOff,
+		VerifyPrefix:      "waypost",
+		DKIMSelectors:     []string{"wp1", "wp2"},
 		MaxMessageSize:    25 << 20,
 		RetentionContent:  7 * 24 * time.Hour,
 		RetentionReports:  3 * 24 * time.Hour,
@@ -105,7 +107,13 @@ func everySetting() (environ []string, want config.Config) {
 		"WAYPOST_PLATFORM_FROM=Fleet Alerts <alerts@xn--bcher-kva.example>",
 		"WAYPOST_SENDING_ADDRESSES=192.0.2.1,2001:db8::1",
 		"WAYPOST_UPSTREAM_URL=smtp+starttls://user:p%40ss@relay.example",
-		"WAYPOST_UPSTREAM_MODE=fallback",
+		"WAYPOST_UPSTREAM_MODE=instead",
+		"WAYPOST_VERIFY_PREFIX=Mandrill",
+		"WAYPOST_SPF_INCLUDE=spf.relay.example",
+		"WAYPOST_DKIM_SELECTORS=mte1, mte2",
+		"WAYPOST_DKIM_TARGETS=dkim1.relay.example,dkim2.relay.example",
+		"WAYPOST_APPROVE_SENDERS=yes",
+		"WAYPOST_UPSTREAM_SIGNS=true",
 		"WAYPOST_DNS_RESOLVER=127.0.0.1:5353",
 		"WAYPOST_DNS_PORT=5300",
 		"WAYPOST_MX_PORT=2525",
@@ -146,7 +154,13 @@ func everySetting() (environ []string, want config.Config) {
 			Host: "relay.example", Port: 587, Security: waypost.SecurityStartTLS,
 			Username: "user", Password: secret.NewText("p@ss"),
 		},
-		UpstreamMode:      config.UpstreamFallback,
+		UpstreamMode:      config.UpstreamInstead,
+		VerifyPrefix:      "mandrill",
+		SPFInclude:        "spf.relay.example",
+		DKIMSelectors:     []string{"mte1", "mte2"},
+		DKIMTargets:       []string{"dkim1.relay.example", "dkim2.relay.example"},
+		ApproveSenders:    true,
+		UpstreamSigns:     true,
 		DNSResolver:       "127.0.0.1:5353",
 		DNSPort:           5300,
 		MXPort:            2525,
@@ -198,7 +212,8 @@ func TestWhatIsPrintedReadsBackTheSame(t *testing.T) {
 		}
 	}
 	want.DatabaseURL, want.InstanceKey, want.Upstream, want.UpstreamMode = secret.Text{}, secret.Text{}, nil, config.UpstreamOff
-	again = append(again, "WAYPOST_UPSTREAM_MODE=off")
+	want.UpstreamSigns = false
+	again = append(again, "WAYPOST_UPSTREAM_MODE=off", "WAYPOST_UPSTREAM_SIGNS=false")
 	if d := diff(want, parse(t, "", again...)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -336,6 +336,53 @@ func mailDomain() kind[string] {
 	}}
 }
 
+// label is one label of a domain name, in lower case.
+func label() kind[string] {
+	parse := func(s string) (string, error) {
+		s = strings.ToLower(s)
+		if s == "" || len(s) > 63 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return "", fmt.Errorf("%q: letters, digits and hyphens, at most 63", s)
+		}
+		return s, nil
+	}
+	return kind[string]{parse: parse, format: same, check: func(s string) error {
+		_, err := parse(s)
+		return err
+	}}
+}
+
+// pair is two different values, or none.
+func pair(of kind[string]) kind[[]string] {
+	k := list(of.parse, same)
+	k.check = func(values []string) error {
+		switch {
+		case len(values) == 0:
+			return nil
+		case len(values) != 2 || values[0] == values[1]:
+			return errors.New("give two different ones, with a comma between them")
+		}
+		return errors.Join(of.check(values[0]), of.check(values[1]))
+	}
+	return k
+}
+
+// yesNo is true or false.
+func yesNo() kind[bool] {
+	return kind[bool]{
+		parse: func(s string) (bool, error) {
+			switch strings.ToLower(s) {
+			case "true", "yes", "on", "1":
+				return true, nil
+			case "false", "no", "off", "0":
+				return false, nil
+			}
+			return false, fmt.Errorf("%q is neither true nor false", s)
+		},
+		format: strconv.FormatBool,
+		check:  func(bool) error { return nil },
+	}
+}
+
 // parseName returns a host name in lower case and as A-labels (RFC 5891). A last
 // label of digits only is an IPv4 address or a typing error (RFC 1123 section 2.1).
 func parseName(s, punctuation string) (string, error) {

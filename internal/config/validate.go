@@ -75,6 +75,11 @@ func (c *Config) rules() []rule {
 			"needs WAYPOST_PLATFORM_DOMAIN: without it the built-in gateway is a sandbox and no mail leaves",
 		},
 		{
+			[]string{"UPSTREAM_SIGNS", "UPSTREAM_MODE"},
+			c.UpstreamSigns && c.UpstreamMode != UpstreamInstead,
+			"needs WAYPOST_UPSTREAM_MODE=instead: mail that leaves directly would be unsigned",
+		},
+		{
 			[]string{"RETENTION_METADATA", "RETENTION_CONTENT", "RETENTION_REPORTS"},
 			c.RetentionMetadata < max(c.RetentionContent, c.RetentionReports),
 			"must be at least WAYPOST_RETENTION_CONTENT and WAYPOST_RETENTION_REPORTS: content without its message cannot be found",

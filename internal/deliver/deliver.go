@@ -39,9 +39,6 @@ type Options struct {
 	Mails      int            // per session; 0 means 100 to an MX, 500 to a relay
 	Log        *slog.Logger
 	Now        func() time.Time // for signatures; nil means time.Now
-
-	// Authorized tells whether an assigned sender's domain is authorized now. Nil: none is.
-	Authorized func(waypost.Sender) bool
 }
 
 // Deliverer delivers jobs.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
 
@@ -116,6 +117,7 @@ func TestFromWithoutDomainIsNotSignedAndDoesNotLeave(t *testing.T) {
 	j := direct("someone@example.test")
 	j.Message.From.Email = "alarm@[192.0.2.1]"
 	j.Account.Senders = []waypost.Sender{{Address: "alarm@[192.0.2.1]", State: waypost.SenderAssigned}}
+	j.Account.Domains = []waypost.Domain{{Name: "[192.0.2.1]", Proven: time.Now(), Authorized: time.Now()}} // cannot be
 	outcomes(t, w.send(j), temporary)
 	if fake.Connections() != 0 {
 		t.Error("something left")

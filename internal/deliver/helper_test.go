@@ -116,7 +116,6 @@ func newWorld(t testing.TB, zones dnstest.Zones, change func(*deliver.Options)) 
 		Platform:   route.Platform{Domain: "platform.test", From: waypost.Address{Name: "Platform", Email: "no-reply@platform.test"}},
 		ReturnPath: w.path, Keys: w.keys, Resolver: resolver, MX: open, Relays: open, Upstream: open, HELO: "out.platform.test",
 		Connect: 10 * time.Second, Log: slog.New(slog.NewTextHandler(w.log, nil)),
-		Authorized: func(waypost.Sender) bool { return true },
 	}
 	if change != nil {
 		change(&o)
@@ -234,6 +233,7 @@ func newAccount() *waypost.Account {
 	return &waypost.Account{
 		Operator: waypost.Operator{ID: "op", Name: "Op"},
 		Senders:  []waypost.Sender{{Address: "alarm@op.test", State: waypost.SenderAssigned, Default: true}},
+		Domains:  []waypost.Domain{{Name: "op.test", Proven: time.Now(), Authorized: time.Now()}},
 	}
 }
 

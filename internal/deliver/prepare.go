@@ -17,13 +17,16 @@ var errUnsigned = errors.New("the mail cannot be signed, and unsigned it does no
 // something to send.
 func (t *try) prepare(ctx context.Context) bool {
 	m := t.job.Message
-	chosen := route.From(t.d.o.Platform, t.job.Account, t.job.Route, m.From, t.d.o.Authorized)
+	chosen := route.From(t.d.o.Platform, t.job.Account, t.job.Route, m.From)
 	if chosen.Address.Email == "" {
 		t.step(waypost.PhaseRoute, time.Now(), false, chosen.Why)
 		t.failAll(waypost.PhaseRoute, errors.New(chosen.Why))
 		return false
 	}
-	t.from = chosen.Address
+	t.from, t.returnPath = chosen.Address, t.d.o.ReturnPath
+	if chosen.ReturnDomain != "" {
+		t.returnPath.Domain = chosen.ReturnDomain
+	}
 	header := m.Header
 	if chosen.Replaced {
 		header = message.ForAttempt(header, &chosen.Address)
@@ -71,5 +74,5 @@ func (t *try) envelopeFrom(i int) string {
 	if t.job.Route == waypost.RouteRelay {
 		return route.EnvelopeFrom(t.d.o.Platform, t.job.Account, t.from)
 	}
-	return t.d.o.ReturnPath.Address(t.job.Deliveries[i].ID)
+	return t.returnPath.Address(t.job.Deliveries[i].ID)
 }

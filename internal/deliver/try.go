@@ -8,23 +8,25 @@ import (
 	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/obs"
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/smtpc"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
 // try is one job under way.
 type try struct {
-	d        *Deliverer
-	job      *waypost.Job
-	route    waypost.RouteKind // what attempts are recorded under: a fallback changes it
-	started  time.Time
-	from     waypost.Address
-	pieces   [][]byte // the message as it leaves: signature, header, body
-	at       place    // where it was tried last
-	done     []bool   // reported, by delivery
-	stumbled bool     // whoever watches has seen a stage fail
-	vetoed   bool     // MayDot said no
-	probe    bool     // it only tries whether direct delivery works again
+	d          *Deliverer
+	job        *waypost.Job
+	route      waypost.RouteKind // what attempts are recorded under: a fallback changes it
+	started    time.Time
+	from       waypost.Address
+	returnPath route.ReturnPath // of the built-in gateway, for this From
+	pieces     [][]byte         // the message as it leaves: signature, header, body
+	at         place            // where it was tried last
+	done       []bool           // reported, by delivery
+	stumbled   bool             // whoever watches has seen a stage fail
+	vetoed     bool             // MayDot said no
+	probe      bool             // it only tries whether direct delivery works again
 }
 
 // place is where an attempt got to.

@@ -36,7 +36,7 @@ type Options struct {
 type Client struct {
 	servers *servers
 	cache   *otter.Cache[question, *reply] // nil: no cache
-	flights flights
+	flights flights[question, *reply]
 	budget  time.Duration
 	now     func() time.Time
 }
@@ -82,29 +82,24 @@ func New(o Options) (*Client, error) {
 
 // LookupMX implements Resolver.
 func (c *Client) LookupMX(ctx context.Context, domain string) (Answer[MX], error) {
-	return lookup(ctx, c, domain, mdns.TypeMX, func(rr mdns.RR) (MX, bool) {
-		mx, ok := rr.(*mdns.MX)
-		if !ok {
-			return MX{}, false
-		}
-		return MX{Host: plain(mx.Mx), Preference: mx.Preference}, true
-	})
+	return lookup(ctx, c, domain, mdns.TypeMX, mxOf)
 }
 
 // LookupTXT implements Resolver.
 func (c *Client) LookupTXT(ctx context.Context, name string) (Answer[string], error) {
-	return lookup(ctx, c, name, mdns.TypeTXT, func(rr mdns.RR) (string, bool) {
-		txt, ok := rr.(*mdns.TXT)
-		if !ok {
-			return "", false
-		}
-		return unescape(strings.Join(txt.Txt, "")), true
-	})
+	return lookup(ctx, c, name, mdns.TypeTXT, txtOf)
 }
 
 // LookupIP implements Resolver. Names under localhost are loopback and never
 // asked for (RFC 6761 section 6.3).
 func (c *Client) LookupIP(ctx context.Context, host string) (Answer[netip.Addr], error) {
+	return lookupIP(host, func(qtype uint16) (Answer[netip.Addr], error) {
+		return lookup(ctx, c, host, qtype, addrOf)
+	})
+}
+
+// lookupIP asks for the addresses of both families at the same time.
+func lookupIP(host string, ask func(qtype uint16) (Answer[netip.Addr], error)) (Answer[netip.Addr], error) {
 	if name, err := ToASCII(host); err == nil && (name == "localhost" || strings.HasSuffix(name, ".localhost")) {
 		loopback := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 		return Answer[netip.Addr]{Records: loopback, Name: name, TTL: maxTTL}, nil
@@ -114,8 +109,8 @@ func (c *Client) LookupIP(ctx context.Context, host string) (Answer[netip.Addr],
 		v4, v6     Answer[netip.Addr]
 		err4, err6 error
 	)
-	wg.Go(func() { v4, err4 = lookup(ctx, c, host, mdns.TypeA, addrOf) })
-	wg.Go(func() { v6, err6 = lookup(ctx, c, host, mdns.TypeAAAA, addrOf) })
+	wg.Go(func() { v4, err4 = ask(mdns.TypeA) })
+	wg.Go(func() { v6, err6 = ask(mdns.TypeAAAA) })
 	wg.Wait()
 	switch {
 	case err4 == nil && err6 == nil:
@@ -152,6 +147,22 @@ func (c *Client) LookupNetIP(ctx context.Context, network, host string) ([]netip
 	return wanted, nil
 }
 
+func mxOf(rr mdns.RR) (MX, bool) {
+	mx, ok := rr.(*mdns.MX)
+	if !ok {
+		return MX{}, false
+	}
+	return MX{Host: plain(mx.Mx), Preference: mx.Preference}, true
+}
+
+func txtOf(rr mdns.RR) (string, bool) {
+	txt, ok := rr.(*mdns.TXT)
+	if !ok {
+		return "", false
+	}
+	return unescape(strings.Join(txt.Txt, "")), true
+}
+
 func addrOf(rr mdns.RR) (netip.Addr, bool) {
 	switch rr := rr.(type) {
 	case *mdns.A:
@@ -169,16 +180,21 @@ func lookup[T any](ctx context.Context, c *Client, name string, qtype uint16, va
 	if r.err != nil {
 		return Answer[T]{}, r.err
 	}
-	answer := Answer[T]{Name: plain(r.name), TTL: max(0, r.expires.Sub(c.now()))}
-	for _, rr := range r.records {
-		if v, ok := value(rr); ok {
-			answer.Records = append(answer.Records, v)
-		}
-	}
+	answer := Answer[T]{Records: values(r.records, value), Name: plain(r.name), TTL: max(0, r.expires.Sub(c.now()))}
 	if len(answer.Records) == 0 {
 		return answer, &Error{Name: name, Type: typeName(qtype), Failure: Malformed}
 	}
 	return answer, nil
+}
+
+func values[T any](records []mdns.RR, value func(mdns.RR) (T, bool)) []T {
+	var out []T
+	for _, rr := range records {
+		if v, ok := value(rr); ok {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // reply answers a question from the cache, by joining one that is on its way, or

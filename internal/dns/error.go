@@ -19,6 +19,12 @@ const (
 	Timeout   Failure = "timeout"    // no answer in time
 	Network   Failure = "network"    // the server could not be reached
 	Canceled  Failure = "canceled"   // the caller gave up
+
+	// Of authoritative servers only.
+	NoZone     Failure = "no_zone"     // the zone of the name, or its servers, could not be found
+	NoAddress  Failure = "no_address"  // the name of the server has no address
+	NotAllowed Failure = "not_allowed" // the address of the server must not be dialed
+	TooMany    Failure = "too_many"    // the answer would take more questions than are allowed
 )
 
 func (f Failure) text() string {
@@ -45,6 +51,14 @@ func (f Failure) text() string {
 		return "server not reachable"
 	case Canceled:
 		return "lookup canceled"
+	case NoZone:
+		return "zone not found"
+	case NoAddress:
+		return "server name without address"
+	case NotAllowed:
+		return "server address not allowed"
+	case TooMany:
+		return "too many questions"
 	default:
 		return string(f)
 	}
@@ -55,7 +69,7 @@ type Error struct {
 	Name    string // the name asked for, as the caller wrote it
 	Type    string // "MX", "A", "AAAA", "TXT"
 	Failure Failure
-	Server  string // host:port of the server that was asked last, "" if none was
+	Server  string // host:port, or the name of an authoritative server, that was asked last; "" if none was
 	Err     error  // what lies behind it, or nil
 }
 

@@ -32,3 +32,32 @@ func Digest(msg *mdns.Msg, name string, qtype uint16) (records int, ttl time.Dur
 	end := follow(msg, question{name, qtype})
 	return len(end.records), end.ttl
 }
+
+// Reply is what readReply makes of a message.
+type Reply struct {
+	ServerAnswer
+	TTL      time.Duration
+	Referral string   // apex
+	Servers  []string // of the referral
+	Glued    []string // those that came with addresses
+}
+
+// ReadReply exposes readReply.
+func ReadReply(msg *mdns.Msg, name string, t Type, apex string) Reply {
+	s := told{said: readReply(msg, question{name, uint16(t)}, apex)}
+	r := Reply{ServerAnswer: s.public(), TTL: s.ttl}
+	if s.referral == nil {
+		return r
+	}
+	r.Referral = s.referral.apex
+	for _, server := range s.referral.servers {
+		r.Servers = append(r.Servers, server.name)
+		if len(server.glue) > 0 {
+			r.Glued = append(r.Glued, server.name)
+		}
+	}
+	return r
+}
+
+// ApexOf exposes apexOf.
+func ApexOf(msg *mdns.Msg, name string) (string, bool) { return apexOf(msg, name) }

@@ -5,34 +5,35 @@ import (
 	"sync"
 )
 
-// flights lets everyone with the same question wait for one answer. Unlike
+// flights lets everyone with the same question K wait for one answer V. Unlike
 // x/sync/singleflight it gives up a question nobody waits for any more, so a
 // canceled lookup leaves nothing behind. The zero value is ready.
-type flights struct {
+type flights[K comparable, V any] struct {
 	mu  sync.Mutex
-	air map[question]*flight
+	air map[K]*flight[V]
 }
 
-type flight struct {
+type flight[V any] struct {
 	cancel  context.CancelFunc
 	waiting int
 	done    chan struct{} // closed when reply is set
-	reply   *reply
+	reply   V
 }
 
 // do returns what resolve answers, or the error of ctx when that ends first.
-func (f *flights) do(ctx context.Context, q question, resolve func(context.Context, question) *reply) (*reply, error) {
+func (f *flights[K, V]) do(ctx context.Context, q K, resolve func(context.Context, K) V) (V, error) {
 	fl := f.join(ctx, q, resolve)
 	select {
 	case <-fl.done:
 		return fl.reply, nil
 	case <-ctx.Done():
 		f.leave(q, fl)
-		return nil, ctx.Err()
+		var none V
+		return none, ctx.Err()
 	}
 }
 
-func (f *flights) join(ctx context.Context, q question, resolve func(context.Context, question) *reply) *flight {
+func (f *flights[K, V]) join(ctx context.Context, q K, resolve func(context.Context, K) V) *flight[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if fl, ok := f.air[q]; ok {
@@ -41,9 +42,9 @@ func (f *flights) join(ctx context.Context, q question, resolve func(context.Con
 	}
 	// The one who asked first may leave; the question stays for the others.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	fl := &flight{cancel: cancel, waiting: 1, done: make(chan struct{})}
+	fl := &flight[V]{cancel: cancel, waiting: 1, done: make(chan struct{})}
 	if f.air == nil {
-		f.air = make(map[question]*flight)
+		f.air = make(map[K]*flight[V])
 	}
 	f.air[q] = fl
 	go func() {
@@ -55,7 +56,7 @@ func (f *flights) join(ctx context.Context, q question, resolve func(context.Con
 	return fl
 }
 
-func (f *flights) leave(q question, fl *flight) {
+func (f *flights[K, V]) leave(q K, fl *flight[V]) {
 	f.mu.Lock()
 	fl.waiting--
 	empty := fl.waiting == 0
@@ -68,7 +69,7 @@ func (f *flights) leave(q question, fl *flight) {
 	}
 }
 
-func (f *flights) land(q question, fl *flight) {
+func (f *flights[K, V]) land(q K, fl *flight[V]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.air[q] == fl {

@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -14,21 +13,18 @@ import (
 	mdns "github.com/miekg/dns"
 )
 
-const (
-	udpSize    = 1232 // what passes everywhere unfragmented (RFC 9715 section 3)
-	maxServers = 3    // of resolv.conf, as MAXNS in resolv.conf(5)
-)
+const maxServers = 3 // of resolv.conf, as MAXNS in resolv.conf(5)
 
 // servers are the recursive servers questions go to.
 type servers struct {
-	list    func() []string
-	timeout time.Duration
-	tries   int
-	first   atomic.Uint32 // index of the server that answered last; it is asked first
+	exchanger
+	list  func() []string
+	tries int
+	first atomic.Uint32 // index of the server that answered last; it is asked first
 }
 
 func newServers(o Options) (*servers, error) {
-	s := &servers{timeout: o.Timeout, tries: o.Tries}
+	s := &servers{exchanger: exchanger{timeout: o.Timeout, recurse: true}, tries: o.Tries}
 	if o.Server == "" {
 		path := o.ResolvConf
 		if path == "" {
@@ -63,6 +59,9 @@ func (s *servers) exchange(ctx context.Context, q question) (*mdns.Msg, *Error) 
 		}
 		msg, failure, err := s.ask(ctx, list[i], q)
 		if failure == "" {
+			failure = judge(msg)
+		}
+		if failure == "" {
 			s.first.Store(uint32(i))
 			return msg, nil
 		}
@@ -74,74 +73,6 @@ func (s *servers) exchange(ctx context.Context, q question) (*mdns.Msg, *Error) 
 		declined[i] = failure == ServFail || failure == Refused || failure == Lame
 	}
 	return nil, last
-}
-
-// ask puts one question to one server.
-func (s *servers) ask(ctx context.Context, server string, q question) (*mdns.Msg, Failure, error) {
-	query := new(mdns.Msg)
-	query.SetQuestion(q.name, q.qtype)
-	query.SetEdns0(udpSize, false)
-	msg, failure, err := s.roundTrip(ctx, "udp", server, query)
-	if failure == "" && rejectsEDNS(msg.Rcode) {
-		// RFC 6891 section 6.2.2: an old server is asked in the old way.
-		query = new(mdns.Msg)
-		query.SetQuestion(q.name, q.qtype)
-		msg, failure, err = s.roundTrip(ctx, "udp", server, query)
-	}
-	// RFC 7766 section 5: what does not fit comes over TCP; so does what arrived
-	// garbled, often because it was cut.
-	if failure == Malformed || (failure == "" && msg.Truncated) {
-		query.Id = mdns.Id()
-		msg, failure, err = s.roundTrip(ctx, "tcp", server, query)
-	}
-	if failure != "" {
-		return nil, failure, err
-	}
-	return msg, judge(msg), nil
-}
-
-func rejectsEDNS(rcode int) bool {
-	return rcode == mdns.RcodeFormatError || rcode == mdns.RcodeNotImplemented || rcode == mdns.RcodeBadVers
-}
-
-// roundTrip sends a query and reads its answer, within the time of one try. Each
-// has its own socket, and so its own random port (RFC 5452 section 9.2).
-func (s *servers) roundTrip(ctx context.Context, network, server string, query *mdns.Msg) (*mdns.Msg, Failure, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	client := &mdns.Client{Net: network, Timeout: s.timeout}
-	conn, err := client.DialContext(ctx, server)
-	if err != nil {
-		return nil, failureOfExchange(err), err
-	}
-	defer func() { _ = conn.Close() }()
-	// The library obeys the deadline of ctx but not its cancellation.
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	msg, _, err := client.ExchangeWithConnContext(ctx, query, conn)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, Timeout, ctx.Err()
-		}
-		return nil, failureOfExchange(err), err
-	}
-	if !answers(msg, query) {
-		return nil, Malformed, errors.New("the answer is to another question")
-	}
-	return msg, "", nil
-}
-
-// answers checks what the library does not: that msg repeats the question (RFC
-// 5452 section 9.1). A refusal may leave it out.
-func answers(msg, query *mdns.Msg) bool {
-	if !msg.Response || msg.Opcode != mdns.OpcodeQuery {
-		return false
-	}
-	if len(msg.Question) == 0 {
-		return msg.Rcode != mdns.RcodeSuccess && msg.Rcode != mdns.RcodeNameError
-	}
-	got, want := msg.Question[0], query.Question[0]
-	return len(msg.Question) == 1 && got.Qtype == want.Qtype && got.Qclass == want.Qclass && strings.EqualFold(got.Name, want.Name)
 }
 
 // judge tells an answer that says something about the name ("") from one that
@@ -182,21 +113,6 @@ func isReferral(msg *mdns.Msg) bool {
 		}
 	}
 	return referral
-}
-
-func failureOfExchange(err error) Failure {
-	var netErr net.Error
-	var libErr *mdns.Error
-	switch {
-	case errors.Is(err, context.Canceled):
-		return Canceled
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return Timeout
-	case errors.As(err, &libErr):
-		return Malformed
-	default:
-		return Network
-	}
 }
 
 // resolvConf reads the servers of resolv.conf(5), again when the file changed: a

@@ -7,17 +7,20 @@ type Chosen struct {
 	Address  waypost.Address
 	Replaced bool   // it is not the submitted one
 	Why      string // for people, "" when nothing was replaced
+
+	// ReturnDomain is where this mail's return path may be instead of at the platform's
+	// domain, so that SPF aligns with From too; "" for nowhere else.
+	ReturnDomain string
 }
 
 // From chooses the address in the From field for a route. submitted is the header
-// From after accept. authorized tells whether the domain of an assigned sender is
-// authorized now; nil stands for "none is".
+// From after accept, its domain in A-labels.
 //
 // On the operator's own server its senders are its own business. Everywhere else an
 // own sender needs to be assigned and its domain authorized; else the platform's
 // default address stands in, with the operator's display name. A Chosen without an
 // address says that there is none, and why.
-func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted waypost.Address, authorized func(waypost.Sender) bool) Chosen {
+func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted waypost.Address) Chosen {
 	sender, own := a.SenderFor(submitted.Email)
 	if kind == waypost.RouteRelay {
 		return fromOnRelay(p, a, submitted, own)
@@ -25,8 +28,15 @@ func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted wayp
 	if a.ID == waypost.PlatformOperatorID {
 		return Chosen{Address: p.From, Replaced: submitted.Email != p.From.Email}
 	}
-	if own && sender.State == waypost.SenderAssigned && authorized != nil && authorized(sender) {
-		return Chosen{Address: submitted}
+	domain, proven := a.DomainFor(submitted.Email)
+	// Nobody claims the platform's domain; its owner assigns addresses there.
+	authorized := proven && !domain.Authorized.IsZero() || waypost.DomainOf(submitted.Email) == waypost.DomainOf(p.From.Email)
+	if own && sender.State == waypost.SenderAssigned && authorized {
+		c := Chosen{Address: submitted}
+		if domain.ReturnPath {
+			c.ReturnDomain = "bounce." + domain.Name
+		}
+		return c
 	}
 	why := "not a sender of the operator"
 	if own {

@@ -190,16 +190,18 @@ func TestFrom(t *testing.T) {
 		requested = waypost.SenderRequested
 		rejected  = waypost.SenderRejected
 	)
-	yes, no := func(waypost.Sender) bool { return true }, func(waypost.Sender) bool { return false }
+	now := time.Now()
+	yes := []waypost.Domain{{Name: "op.test", Proven: now, Authorized: now}}
+	no := []waypost.Domain{{Name: "op.test", Proven: now}, {Name: "other.test", Proven: now, Authorized: now}}
 	submitted := waypost.Address{Name: "Alarm", Email: "alarm@op.test"}
 	standIn := func(name string) waypost.Address { return waypost.Address{Name: name, Email: "no-reply@platform.test"} }
 	tests := map[string]struct {
-		kind       waypost.RouteKind
-		senders    []waypost.Sender
-		authorized func(waypost.Sender) bool
-		want       waypost.Address
-		replaced   bool
-		why        string
+		kind     waypost.RouteKind
+		senders  []waypost.Sender
+		domains  []waypost.Domain
+		want     waypost.Address
+		replaced bool
+		why      string
 	}{
 		"built-in, own, assigned, authorized": {
 			waypost.RouteDirect, []waypost.Sender{sender("alarm@op.test", "", assigned)}, yes, submitted, false, "",
@@ -207,7 +209,7 @@ func TestFrom(t *testing.T) {
 		"built-in, the domain lost its authorization": {
 			waypost.RouteDirect, []waypost.Sender{sender("alarm@op.test", "", assigned)}, no, standIn("Op"), true, "not authorized",
 		},
-		"built-in, nobody can say whether it is authorized": {
+		"built-in, the domain is nobody's": {
 			waypost.RouteDirect, []waypost.Sender{sender("alarm@op.test", "", assigned)}, nil, standIn("Op"), true, "not authorized",
 		},
 		"built-in, requested": {
@@ -263,8 +265,8 @@ func TestFrom(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			a := &waypost.Account{Operator: waypost.Operator{ID: "op", Name: "Op"}, Senders: tt.senders}
-			got := route.From(platform(), a, tt.kind, submitted, tt.authorized)
+			a := &waypost.Account{Operator: waypost.Operator{ID: "op", Name: "Op"}, Senders: tt.senders, Domains: tt.domains}
+			got := route.From(platform(), a, tt.kind, submitted)
 			if diff := cmp.Diff(tt.want, got.Address); diff != "" || got.Replaced != tt.replaced {
 				t.Errorf("replaced: %v, %s", got.Replaced, diff)
 			}
@@ -275,13 +277,30 @@ func TestFrom(t *testing.T) {
 	}
 }
 
+func TestMailOfADomainWithAReturnPathReturnsThere(t *testing.T) {
+	now := time.Now()
+	a := &waypost.Account{
+		Senders: []waypost.Sender{sender("alarm@op.test", "", waypost.SenderAssigned)},
+		Domains: []waypost.Domain{{Name: "op.test", Proven: now, Authorized: now, ReturnPath: true}},
+	}
+	for addr, want := range map[string]string{"alarm@op.test": "bounce.op.test", "info@op.test": ""} {
+		if got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: addr}); got.ReturnDomain != want {
+			t.Errorf("%s: %+v", addr, got)
+		}
+	}
+	a.Domains[0].Authorized = time.Time{}
+	if got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: "alarm@op.test"}); got.ReturnDomain != "" {
+		t.Errorf("of a domain that is not authorized: %+v", got)
+	}
+}
+
 func TestFromOfThePlatformIsItsDefaultAddress(t *testing.T) {
 	a := &waypost.Account{Operator: waypost.Operator{ID: waypost.PlatformOperatorID}}
-	got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: "root@localhost.test"}, nil)
+	got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: "root@localhost.test"})
 	if got.Address != platform().From || !got.Replaced {
 		t.Errorf("got %+v", got)
 	}
-	if got := route.From(platform(), a, waypost.RouteDirect, platform().From, nil); got.Replaced {
+	if got := route.From(platform(), a, waypost.RouteDirect, platform().From); got.Replaced {
 		t.Errorf("its own address is replaced: %+v", got)
 	}
 }
@@ -289,7 +308,7 @@ func TestFromOfThePlatformIsItsDefaultAddress(t *testing.T) {
 func TestFromInTheSandboxStaysAndTellsWhatWouldHappen(t *testing.T) {
 	a := &waypost.Account{Operator: waypost.Operator{ID: "op"}}
 	submitted := waypost.Address{Email: "a@op.test"}
-	got := route.From(route.Platform{}, a, waypost.RouteSandbox, submitted, nil)
+	got := route.From(route.Platform{}, a, waypost.RouteSandbox, submitted)
 	if got.Address != submitted || got.Replaced || got.Why == "" {
 		t.Errorf("got %+v", got)
 	}
@@ -310,14 +329,14 @@ func TestAddressesOfThePlatformDoNotReachAnOperatorsServer(t *testing.T) {
 		"a domain that only looks like": {"x@notplatform.test", nil, "x@notplatform.test"},
 	} {
 		a := &waypost.Account{Operator: waypost.Operator{ID: "op", Name: "Op"}, Senders: c.senders}
-		got := route.From(platform(), a, waypost.RouteRelay, waypost.Address{Email: c.submitted}, func(waypost.Sender) bool { return true })
+		got := route.From(platform(), a, waypost.RouteRelay, waypost.Address{Email: c.submitted})
 		if got.Address.Email != c.want || (c.want == "") != (got.Why != "" && !got.Replaced) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
 	// On the built-in gateway the owner may assign one.
 	a := &waypost.Account{Operator: waypost.Operator{ID: "op"}, Senders: []waypost.Sender{taken}}
-	got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: taken.Address}, func(waypost.Sender) bool { return true })
+	got := route.From(platform(), a, waypost.RouteDirect, waypost.Address{Email: taken.Address})
 	if got.Replaced {
 		t.Errorf("%+v", got)
 	}

@@ -16,11 +16,16 @@ const (
 
 // mayLogIn reports whether AUTH is offered: never where a password would cross a
 // network in the clear (RFC 4954 section 4) unless the owner allowed it there.
-func (s *session) mayLogIn() bool { return s.tls || s.srv.cleartext(s.peer) }
+func (s *session) mayLogIn() bool {
+	return s.srv.opts.Inbound == nil && (s.tls || s.srv.cleartext(s.peer))
+}
 
 // auth is RFC 4954 with the mechanisms PLAIN (RFC 4616) and LOGIN.
 func (s *session) auth(arg string) {
 	switch {
+	case s.srv.opts.Inbound != nil:
+		s.refuse(502, "5.5.1", "Nobody logs in here")
+		return
 	case s.hello == "":
 		s.refuse(503, "5.5.1", "Send EHLO first")
 		return

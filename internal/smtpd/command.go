@@ -213,6 +213,10 @@ func (s *session) mailFrom(arg string) {
 
 // identify makes sure that it is known who sends, and that they may now.
 func (s *session) identify() bool {
+	if s.srv.opts.Inbound != nil {
+		s.known = true
+		return true
+	}
 	if !s.loggedIn {
 		p, ok, err := s.srv.opts.Authenticator.Network(s.ctx, s.peer)
 		if err != nil {
@@ -263,6 +267,16 @@ func (s *session) rcptTo(arg string) {
 	if r := checkPath(path, s.mail.utf8, "5.1.3"); r.code != 0 {
 		s.reply(r.code, r.enhanced, r.text)
 		return
+	}
+	if in := s.srv.opts.Inbound; in != nil {
+		if err := in.Recipient(s.ctx, path); err != nil {
+			if s.bad++; s.bad >= maxBadCommands { // guessing addresses comes to an end
+				s.end(421, "4.7.0", "Too many errors")
+				return
+			}
+			s.replyError(err, replyFor(err))
+			return
+		}
 	}
 	s.mail.recipients = append(s.mail.recipients, path)
 	s.reply(250, "2.1.5", "Recipient OK")

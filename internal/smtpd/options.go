@@ -66,8 +66,8 @@ type Timeouts struct {
 	Write     time.Duration // for the client to take replies: 30 s
 }
 
-// Options says what a Server needs. Accepter and Authenticator are required, a
-// zero value elsewhere means the default given with the field.
+// Options says what a Server needs. Accepter and Authenticator are required, or Inbound
+// instead of both; a zero value elsewhere means the default given with the field.
 type Options struct {
 	Hostname string      // what the server calls itself: "localhost"
 	TLS      *tls.Config // nil: STARTTLS is not offered
@@ -75,6 +75,7 @@ type Options struct {
 	Accepter      Accepter
 	Authenticator Authenticator
 	Limiter       Limiter // nil: no limit
+	Inbound       Inbound // not nil: mail of strangers for it, nobody logs in
 
 	// CleartextNetworks may AUTH without TLS. Loopback always may.
 	CleartextNetworks []netip.Prefix

@@ -50,7 +50,9 @@ func (s *session) receive() {
 		return
 	}
 	content, err := m.bytes()
-	if err == nil {
+	if err == nil && s.srv.opts.Inbound != nil {
+		err = s.deliver(content)
+	} else if err == nil {
 		err = s.accept(content)
 	}
 	s.mail = nil // also after a refusal (RFC 5321 section 4.1.1.4)

@@ -18,8 +18,8 @@ type EmailSettings struct {
 	Signature     waypost.Signature
 }
 
-// SaveEmailSettings saves all of them or nothing. A default sender that is new is
-// created as requested; a relay that differs from the saved one starts healthy. The
+// SaveEmailSettings saves all of them or nothing. A default sender that is new has
+// the state it comes with; a relay that differs from the saved one starts healthy. The
 // error is NotFound if there is no such operator.
 func (s *Store) SaveEmailSettings(ctx context.Context, operatorID string, e EmailSettings) error {
 	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {

@@ -62,6 +62,10 @@ func (d *draft) from() (waypost.Address, bool, error) {
 	if err != nil {
 		return waypost.Address{}, false, err
 	}
+	// Senders and domains are kept in A-labels; the header field stays as it is.
+	if ascii, err := dns.ToASCII(waypost.DomainOf(submitted.Email)); err == nil {
+		submitted.Email = submitted.Email[:strings.LastIndexByte(submitted.Email, '@')+1] + ascii
+	}
 	if d.account.ID == waypost.PlatformOperatorID {
 		return submitted, false, nil // its only sender is the platform's default one, put in at the attempt
 	}

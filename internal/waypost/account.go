@@ -7,8 +7,9 @@ type Account struct {
 	Relay        *Relay // own SMTP server with its password opened; nil if none is saved
 	RelayHealth  RelayHealth
 	Senders      []Sender
-	Suppressions bool // there is at least one: look recipients up
-	Withdrawn    bool // the product no longer includes the bound gateway
+	Domains      []Domain // proven ones
+	Suppressions bool     // there is at least one: look recipients up
+	Withdrawn    bool     // the product no longer includes the bound gateway
 }
 
 // DefaultSender returns the operator's default sender, and whether it has one. A

@@ -68,6 +68,8 @@ type Sender struct {
 	Name       string
 	State      SenderState
 	Default    bool
+	Reason     string // why it was rejected
+	Decided    time.Time
 	Created    time.Time
 }
 

@@ -11,19 +11,25 @@ type Fault int
 
 // The faults.
 const (
-	None          Fault = iota
-	ServFail            // SERVFAIL
-	Refuse              // REFUSED
-	Drop                // no answer at all: the client times out
-	Truncate            // over UDP an empty answer with TC set; over TCP the whole one
-	TruncateAll         // TC over TCP too
-	Malformed           // a header followed by bytes that are no message, over UDP and TCP
-	MalformedUDP        // the same over UDP only
-	WrongQuestion       // the answer repeats another question
-	WrongID             // an answer with another ID, then the right one
-	Lame                // a referral instead of an answer, recursion not available
-	NoEDNS              // FORMERR to a question with EDNS, the answer to one without
-	Partial             // only the first record of the answer: a CNAME without its target
+	None             Fault = iota
+	ServFail               // SERVFAIL
+	Refuse                 // REFUSED
+	Drop                   // no answer at all: the client times out
+	Truncate               // over UDP an empty answer with TC set; over TCP the whole one
+	TruncateAll            // TC over TCP too
+	Malformed              // a header followed by bytes that are no message, over UDP and TCP
+	MalformedUDP           // the same over UDP only
+	WrongQuestion          // the answer repeats another question
+	WrongID                // an answer with another ID, then the right one
+	Lame                   // a referral instead of an answer, recursion not available
+	NoEDNS                 // FORMERR to a question with EDNS, the answer to one without
+	Partial                // only the first record of the answer: a CNAME without its target
+	OnlyWrongID            // an answer with another ID, and no other
+	NoTCP                  // TC over UDP, and over TCP a connection that ends without an answer
+	MalformedNoTCP         // as MalformedUDP, and over TCP as NoTCP
+	Empty                  // no records of any kind: NODATA without a SOA record
+	NotAuthoritative       // the answer without the AA bit, as from a cache
+	Upward                 // a referral to the root, as from a server that never heard of the zone
 )
 
 // Fault makes every question for a name fail in a way, until None is set.
@@ -79,7 +85,11 @@ func (f Fault) apply(w mdns.ResponseWriter, req, resp *mdns.Msg, network string)
 			resp.Truncated = true
 			resp.Answer = nil
 		}
-	case Malformed, MalformedUDP:
+	case Malformed, MalformedUDP, MalformedNoTCP:
+		if network != "udp" && f == MalformedNoTCP {
+			_ = w.Close()
+			return
+		}
 		if network == "udp" || f == Malformed {
 			wire, err := resp.Pack()
 			if err != nil {
@@ -99,7 +109,7 @@ func (f Fault) apply(w mdns.ResponseWriter, req, resp *mdns.Msg, network string)
 		_ = w.WriteMsg(wrong)
 	case Lame:
 		code(mdns.RcodeSuccess)
-		resp.RecursionAvailable = false
+		resp.Authoritative, resp.RecursionAvailable = false, false
 		resp.Ns = []mdns.RR{&mdns.NS{
 			Hdr: mdns.RR_Header{Name: req.Question[0].Name, Rrtype: mdns.TypeNS, Class: mdns.ClassINET, Ttl: 60},
 			Ns:  "ns.invalid.",
@@ -115,6 +125,23 @@ func (f Fault) apply(w mdns.ResponseWriter, req, resp *mdns.Msg, network string)
 		if len(resp.Answer) > 1 {
 			resp.Answer = resp.Answer[:1]
 		}
+	case OnlyWrongID:
+		resp.Id++
+	case NoTCP:
+		if network != "udp" {
+			_ = w.Close()
+			return
+		}
+		resp.Truncated = true
+		resp.Answer = nil
+	case Empty:
+		code(mdns.RcodeSuccess)
+	case NotAuthoritative:
+		resp.Authoritative = false
+	case Upward:
+		code(mdns.RcodeSuccess)
+		resp.Authoritative = false
+		resp.Ns = []mdns.RR{&mdns.NS{Hdr: mdns.RR_Header{Name: ".", Rrtype: mdns.TypeNS, Class: mdns.ClassINET, Ttl: 60}, Ns: "a.root.invalid."}}
 	case None:
 	}
 	_ = w.WriteMsg(resp)

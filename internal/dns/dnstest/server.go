@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,18 +22,25 @@ type Query struct {
 	Type string // "MX", "A", ...
 	Net  string // "udp" or "tcp"
 	EDNS bool
+
+	Direct bool // without RD, as an authoritative server is asked
 }
 
 // Server is a running DNS server. Its methods may be called at any time.
 type Server struct {
 	Addr string // host:port, the same for UDP and TCP
 
+	udp     net.PacketConn
+	tcp     net.Listener
 	servers []*mdns.Server
 	closing chan struct{}
 	close   sync.Once
+	reply   func(s *Server, resp *mdns.Msg, name string, qtype uint16) // called with mu held
 
 	mu       sync.Mutex
 	records  map[string][]mdns.RR
+	fixed    map[string][]mdns.RR // in a Tree: what Set does not replace
+	apexes   map[string]bool      // in a Tree: the zones served
 	faults   map[target]Fault
 	holds    map[string]chan struct{}
 	negative uint32 // TTL of SOA records in negative answers, seconds
@@ -59,25 +67,66 @@ func Start(t testing.TB, zones Zones) *Server {
 
 // New runs a server until Close, for programs that have no testing.TB.
 func New(zones Zones) (*Server, error) {
-	s := &Server{
-		closing:  make(chan struct{}),
-		records:  make(map[string][]mdns.RR),
-		faults:   make(map[target]Fault),
-		holds:    make(map[string]chan struct{}),
-		negative: 60,
-		watch:    make(chan struct{}),
-	}
+	s := newServer((*Server).recurse)
 	for name, texts := range zones {
 		if err := s.set(name, texts); err != nil {
 			return nil, err
 		}
 	}
-	udp, tcp, err := listen()
-	if err != nil {
+	if err := s.listen("127.0.0.1", 0); err != nil {
 		return nil, err
 	}
-	s.Addr = udp.LocalAddr().String()
-	for _, server := range []*mdns.Server{{PacketConn: udp}, {Listener: tcp}} {
+	s.start()
+	return s, nil
+}
+
+func newServer(reply func(s *Server, resp *mdns.Msg, name string, qtype uint16)) *Server {
+	return &Server{
+		closing:  make(chan struct{}),
+		reply:    reply,
+		records:  make(map[string][]mdns.RR),
+		fixed:    make(map[string][]mdns.RR),
+		apexes:   make(map[string]bool),
+		faults:   make(map[target]Fault),
+		holds:    make(map[string]chan struct{}),
+		negative: 60,
+		watch:    make(chan struct{}),
+	}
+}
+
+// listen takes a port for UDP and TCP; 0 is one that is free for both.
+func (s *Server) listen(host string, port int) error {
+	var last error
+	for range 20 {
+		last = s.bind(host, port)
+		if last == nil || port != 0 {
+			break
+		}
+	}
+	if last != nil {
+		return fmt.Errorf("no port for both UDP and TCP: %w", last)
+	}
+	return nil
+}
+
+func (s *Server) bind(host string, port int) error {
+	ctx := context.Background()
+	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", tcp.Addr().String())
+	if err != nil {
+		_ = tcp.Close()
+		return err
+	}
+	s.udp, s.tcp, s.Addr = udp, tcp, udp.LocalAddr().String()
+	return nil
+}
+
+// start answers what arrives.
+func (s *Server) start() {
+	for _, server := range []*mdns.Server{{PacketConn: s.udp}, {Listener: s.tcp}} {
 		server.Handler = mdns.HandlerFunc(s.serve)
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
@@ -85,26 +134,6 @@ func New(zones Zones) (*Server, error) {
 		<-started
 		s.servers = append(s.servers, server)
 	}
-	return s, nil
-}
-
-// listen finds a port that is free for UDP and TCP.
-func listen() (net.PacketConn, net.Listener, error) {
-	var last error
-	ctx := context.Background()
-	for range 20 {
-		tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, nil, err
-		}
-		udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", tcp.Addr().String())
-		if err == nil {
-			return udp, tcp, nil
-		}
-		_ = tcp.Close()
-		last = err
-	}
-	return nil, nil, fmt.Errorf("no port free for both UDP and TCP: %w", last)
 }
 
 // Close stops the server; answers held back are dropped.
@@ -113,6 +142,9 @@ func (s *Server) Close() {
 		close(s.closing)
 		for _, server := range s.servers {
 			_ = server.Shutdown()
+		}
+		if s.udp != nil {
+			_, _ = s.udp.Close(), s.tcp.Close() // of a server that was not started
 		}
 	})
 }
@@ -126,24 +158,32 @@ func (s *Server) Set(name string, records ...string) {
 }
 
 func (s *Server) set(name string, texts []string) error {
+	rrs, err := parse(name, texts)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[mdns.CanonicalName(name)] = rrs
+	return nil
+}
+
+func parse(name string, texts []string) ([]mdns.RR, error) {
 	name = mdns.CanonicalName(name)
 	rrs := make([]mdns.RR, 0, len(texts))
 	for _, text := range texts {
 		if len(strings.Fields(text)) < 2 { // a type alone would parse, as in updates
-			return fmt.Errorf("record %q of %s has no data", text, name)
+			return nil, fmt.Errorf("record %q of %s has no data", text, name)
 		}
 		parser := mdns.NewZoneParser(strings.NewReader(name+" "+text+"\n"), ".", "")
 		parser.SetDefaultTTL(300)
 		rr, ok := parser.Next()
 		if err := parser.Err(); err != nil || !ok {
-			return fmt.Errorf("record %q of %s: %w", text, name, err)
+			return nil, fmt.Errorf("record %q of %s: %w", text, name, err)
 		}
 		rrs = append(rrs, rr)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.records[name] = rrs
-	return nil
+	return rrs, nil
 }
 
 // Remove makes a name unknown (NXDOMAIN, or NODATA while there are names below).
@@ -210,6 +250,7 @@ func (s *Server) serve(w mdns.ResponseWriter, req *mdns.Msg) {
 	s.mu.Lock()
 	s.queries = append(s.queries, Query{
 		Name: strings.TrimSuffix(name, "."), Type: mdns.TypeToString[q.Qtype], Net: network, EDNS: req.IsEdns0() != nil,
+		Direct: !req.RecursionDesired,
 	})
 	close(s.watch)
 	s.watch = make(chan struct{})
@@ -225,9 +266,8 @@ func (s *Server) serve(w mdns.ResponseWriter, req *mdns.Msg) {
 	}
 	resp := new(mdns.Msg)
 	resp.SetReply(req)
-	resp.RecursionAvailable = true
 	s.mu.Lock()
-	s.answer(resp, name, q.Qtype)
+	s.reply(s, resp, name, q.Qtype)
 	s.mu.Unlock()
 	size := mdns.MinMsgSize
 	if opt := req.IsEdns0(); opt != nil {
@@ -252,8 +292,9 @@ func (s *Server) wait(hold chan struct{}) bool {
 	return true
 }
 
-// answer fills resp as a recursive server would: CNAMEs followed to the end.
-func (s *Server) answer(resp *mdns.Msg, name string, qtype uint16) {
+// recurse fills resp as a recursive server would: CNAMEs followed to the end.
+func (s *Server) recurse(resp *mdns.Msg, name string, qtype uint16) {
+	resp.RecursionAvailable = true
 	for range 16 {
 		var alias *mdns.CNAME
 		found := false
@@ -285,17 +326,23 @@ func (s *Server) answer(resp *mdns.Msg, name string, qtype uint16) {
 	if len(labels) > 0 {
 		zone = labels[len(labels)-1] + "."
 	}
-	resp.Ns = []mdns.RR{&mdns.SOA{
-		Hdr: mdns.RR_Header{Name: zone, Rrtype: mdns.TypeSOA, Class: mdns.ClassINET, Ttl: s.negative},
-		Ns:  "ns.invalid.", Mbox: "hostmaster.invalid.", Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: s.negative,
-	}}
+	resp.Ns = []mdns.RR{soa(zone, s.negative)}
+}
+
+func soa(zone string, ttl uint32) *mdns.SOA {
+	return &mdns.SOA{
+		Hdr: mdns.RR_Header{Name: zone, Rrtype: mdns.TypeSOA, Class: mdns.ClassINET, Ttl: ttl},
+		Ns:  "ns.invalid.", Mbox: "hostmaster.invalid.", Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: ttl,
+	}
 }
 
 // exists reports whether a name has records or names below it (RFC 8020).
 func (s *Server) exists(name string) bool {
-	for owner := range s.records {
-		if mdns.IsSubDomain(name, owner) {
-			return true
+	for _, records := range []map[string][]mdns.RR{s.records, s.fixed} {
+		for owner := range records {
+			if mdns.IsSubDomain(name, owner) {
+				return true
+			}
 		}
 	}
 	return false

@@ -84,7 +84,8 @@ func schema(t testing.TB, db *storetest.DB) []string {
 	query := "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
 	if db.Name == "postgres" {
 		query = `SELECT pg_get_indexdef(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relname NOT LIKE 'goose%' AND NOT i.indisprimary AND NOT i.indisunique`
+WHERE n.nspname = 'public' AND c.relname NOT LIKE 'goose%' AND NOT i.indisprimary
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid)`
 	}
 	noise := regexp.MustCompile(`public\.|USING btree|::text|[()\s]+`)
 	for _, index := range rawRows(t, db, query) {

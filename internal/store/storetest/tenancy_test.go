@@ -51,6 +51,11 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		if err := s.AddSuppression(ctx, victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
 			t.Fatal(err)
 		}
+		senders, err := s.Senders(ctx, victim)
+		if err != nil || len(senders) != 1 {
+			t.Fatal(senders, err)
+		}
+		domain := proveDomain(t, db, victim, "example.test")
 		batch := batchOf(2, waypost.KindEvent)
 		for i := range batch.Messages {
 			batch.Messages[i].OperatorID, batch.Deliveries[i].OperatorID = victim, victim
@@ -82,7 +87,15 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				o, err := s.Operator(ctx, op)
 				return o.ID == victim, err
 			},
-			"Relay":   func(op string) (bool, error) { r, err := s.Relay(ctx, op); return r != nil, err },
+			"Relay":         func(op string) (bool, error) { r, err := s.Relay(ctx, op); return r != nil, err },
+			"Domains":       func(op string) (bool, error) { l, err := s.Domains(ctx, op); return len(l) > 0, err },
+			"Domain":        func(op string) (bool, error) { d, err := s.Domain(ctx, op, domain.ID); return d.ID != "", err },
+			"ProvenDomains": func(op string) (bool, error) { l, err := s.ProvenDomains(ctx, op); return len(l) > 0, err },
+			"DomainEvents": func(op string) (bool, error) {
+				l, err := s.DomainEvents(ctx, op, "example.test", "", 10)
+				return len(l) > 0, err
+			},
+			"Sender":  func(op string) (bool, error) { d, err := s.Sender(ctx, op, senders[0].ID); return d.ID != "", err },
 			"Senders": func(op string) (bool, error) { l, err := s.Senders(ctx, op); return len(l) > 0, err },
 			"Suppressions": func(op string) (bool, error) {
 				l, _, err := s.Suppressions(ctx, op, store.SuppressionFilter{}, "", 10)
@@ -150,6 +163,15 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				}
 				return false, errors.Join(errs...)
 			},
+			"ChangeSender": func(op string) (bool, error) {
+				return false, s.ChangeSender(ctx, op, senders[0].ID, new("thief"), true)
+			},
+			"LookAtDomain": func(op string) (bool, error) {
+				return false, s.LookAtDomain(ctx, op, domain.ID, storetest.Now(), storetest.Now())
+			},
+			"SetDomainProof": func(op string) (bool, error) {
+				return false, s.SetDomainProof(ctx, op, domain.ID, "thief", storetest.Now())
+			},
 			"RevokeCredential": func(op string) (bool, error) { return false, s.RevokeCredential(ctx, op, credential.ID) },
 			"RemoveSuppression": func(op string) (bool, error) {
 				return false, s.RemoveSuppression(ctx, op, "bad@example.test", waypost.SuppressedManual)
@@ -158,7 +180,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddSuppression", "Allowed", "ApplyControl", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
+			"Accept", "AddSender", "AddSuppression", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {
@@ -185,6 +207,17 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		for name, call := range changes {
 			if _, err := call(victim); err != nil {
+				t.Errorf("%s: not even its own: %v", name, err)
+			}
+		}
+		// Last, for what they remove is used above.
+		for name, remove := range map[string]func(op string) error{
+			"RemoveDomain": func(op string) error { return s.RemoveDomain(ctx, op, domain.ID, "thief") },
+			"RemoveSender": func(op string) error { return s.RemoveSender(ctx, op, senders[0].ID) },
+		} {
+			covered[name] = true
+			wantKind(t, remove(thief), waypost.NotFound)
+			if err := remove(victim); err != nil {
 				t.Errorf("%s: not even its own: %v", name, err)
 			}
 		}

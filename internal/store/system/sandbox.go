@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/system/systemsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -47,4 +49,30 @@ func (y *System) SandboxAny(ctx context.Context, id string) (store.SandboxMail, 
 		MailFrom: row.MailFrom, Recipient: row.Recipient, Subject: row.Subject, Size: row.Size, Created: waypost.FromMillis(row.Created),
 		Data: row.Data,
 	}, nil
+}
+
+// maxReceived bounds how many mails of strangers are kept in an operator's local mailbox.
+const maxReceived = 1000
+
+// KeepReceived keeps a mail that came from outside in an operator's local mailbox. The
+// error is RateLimited if there are too many already.
+func (y *System) KeepReceived(ctx context.Context, operatorID, mailFrom, to, subject string, data []byte, now time.Time) error {
+	var have int64
+	if err := y.engine.Reader().QueryRowContext(ctx, "SELECT COUNT(*) FROM sandbox WHERE operator_id = $1 AND message_id = ''", operatorID).
+		Scan(&have); err != nil {
+		return fmt.Errorf("keep received mail: %w", err)
+	}
+	if have >= maxReceived {
+		return waypost.NewError(waypost.RateLimited, "mailbox_full", "the mailbox is full; try again later")
+	}
+	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		return tx.Rows(ctx, `INSERT INTO sandbox (id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created, data)`,
+			"", nil, 11, []any{
+				waypost.NewIDAt(now), operatorID, "", "", string(waypost.KindOther), mailFrom, to, subject, int64(len(data)), waypost.Millis(now), data,
+			})
+	})
+	if err != nil {
+		return fmt.Errorf("keep received mail: %w", err)
+	}
+	return nil
 }

@@ -22,6 +22,33 @@ type Attempt struct {
 	Took       int64
 }
 
+type Domain struct {
+	ID         string
+	OperatorID string
+	Name       string
+	Proof      string
+	Proven     int64
+	Authorized int64
+	ReturnPath bool
+	Watch      string
+	Report     string
+	Checked    int64
+	NextCheck  int64
+	Looked     int64
+	Created    int64
+}
+
+type DomainEvent struct {
+	ID         string
+	OperatorID string
+	DomainID   string
+	Name       string
+	Type       string
+	Actor      string
+	Detail     string
+	At         int64
+}
+
 type Event struct {
 	MessageID  string
 	ID         string
@@ -98,4 +125,6 @@ type Sender struct {
 	State      string
 	IsDefault  bool
 	Created    int64
+	Reason     string
+	Decided    int64
 }

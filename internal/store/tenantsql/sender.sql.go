@@ -18,10 +18,61 @@ func (q *Queries) ClearDefaultSender(ctx context.Context, operatorID string) err
 	return err
 }
 
+const deleteSender = `-- name: DeleteSender :execrows
+DELETE FROM sender WHERE operator_id = $1 AND id = $2
+`
+
+type DeleteSenderParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) DeleteSender(ctx context.Context, arg DeleteSenderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteSender, arg.OperatorID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const insertSender = `-- name: InsertSender :execrows
+INSERT INTO sender (id, operator_id, address, name, state, is_default, reason, decided, created)
+VALUES ($1, $2, $3, $4, $5, FALSE, '', $6, $7)
+ON CONFLICT (operator_id, address) DO NOTHING
+`
+
+type InsertSenderParams struct {
+	ID         string
+	OperatorID string
+	Address    string
+	Name       string
+	State      string
+	Decided    int64
+	Created    int64
+}
+
+func (q *Queries) InsertSender(ctx context.Context, arg InsertSenderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, insertSender,
+		arg.ID,
+		arg.OperatorID,
+		arg.Address,
+		arg.Name,
+		arg.State,
+		arg.Decided,
+		arg.Created,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const putDefaultSender = `-- name: PutDefaultSender :exec
-INSERT INTO sender (id, operator_id, address, name, state, is_default, created)
-VALUES ($1, $2, $3, $4, $5, TRUE, $6)
-ON CONFLICT (operator_id, address) DO UPDATE SET name = excluded.name, is_default = TRUE
+INSERT INTO sender (id, operator_id, address, name, state, is_default, created, decided)
+VALUES ($1, $2, $3, $4, $5, TRUE, $6, $7)
+ON CONFLICT (operator_id, address) DO UPDATE SET name = excluded.name, is_default = TRUE,
+  state = CASE WHEN sender.state = 'requested' THEN excluded.state ELSE sender.state END,
+  decided = CASE WHEN sender.state = 'requested' THEN excluded.decided ELSE sender.decided END
 `
 
 type PutDefaultSenderParams struct {
@@ -31,8 +82,10 @@ type PutDefaultSenderParams struct {
 	Name       string
 	State      string
 	Created    int64
+	Decided    int64
 }
 
+// An old one keeps its state, unless it is only now that it may be assigned.
 func (q *Queries) PutDefaultSender(ctx context.Context, arg PutDefaultSenderParams) error {
 	_, err := q.db.ExecContext(ctx, putDefaultSender,
 		arg.ID,
@@ -41,12 +94,57 @@ func (q *Queries) PutDefaultSender(ctx context.Context, arg PutDefaultSenderPara
 		arg.Name,
 		arg.State,
 		arg.Created,
+		arg.Decided,
 	)
 	return err
 }
 
+const renameSender = `-- name: RenameSender :execrows
+UPDATE sender SET name = $3 WHERE operator_id = $1 AND id = $2
+`
+
+type RenameSenderParams struct {
+	OperatorID string
+	ID         string
+	Name       string
+}
+
+func (q *Queries) RenameSender(ctx context.Context, arg RenameSenderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, renameSender, arg.OperatorID, arg.ID, arg.Name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const sender = `-- name: Sender :one
+SELECT id, operator_id, address, name, state, is_default, created, reason, decided FROM sender WHERE operator_id = $1 AND id = $2
+`
+
+type SenderParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) Sender(ctx context.Context, arg SenderParams) (Sender, error) {
+	row := q.db.QueryRowContext(ctx, sender, arg.OperatorID, arg.ID)
+	var i Sender
+	err := row.Scan(
+		&i.ID,
+		&i.OperatorID,
+		&i.Address,
+		&i.Name,
+		&i.State,
+		&i.IsDefault,
+		&i.Created,
+		&i.Reason,
+		&i.Decided,
+	)
+	return i, err
+}
+
 const senders = `-- name: Senders :many
-SELECT id, operator_id, address, name, state, is_default, created FROM sender WHERE operator_id = $1 ORDER BY address
+SELECT id, operator_id, address, name, state, is_default, created, reason, decided FROM sender WHERE operator_id = $1 ORDER BY address
 `
 
 func (q *Queries) Senders(ctx context.Context, operatorID string) ([]Sender, error) {
@@ -66,6 +164,8 @@ func (q *Queries) Senders(ctx context.Context, operatorID string) ([]Sender, err
 			&i.State,
 			&i.IsDefault,
 			&i.Created,
+			&i.Reason,
+			&i.Decided,
 		); err != nil {
 			return nil, err
 		}
@@ -78,4 +178,21 @@ func (q *Queries) Senders(ctx context.Context, operatorID string) ([]Sender, err
 		return nil, err
 	}
 	return items, nil
+}
+
+const setDefaultSender = `-- name: SetDefaultSender :execrows
+UPDATE sender SET is_default = (id = $2) WHERE operator_id = $1 AND (is_default OR id = $2)
+`
+
+type SetDefaultSenderParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) SetDefaultSender(ctx context.Context, arg SetDefaultSenderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setDefaultSender, arg.OperatorID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

@@ -11,6 +11,22 @@ type DkimKey struct {
 	Created  int64
 }
 
+type Domain struct {
+	ID         string
+	OperatorID string
+	Name       string
+	Proof      string
+	Proven     int64
+	Authorized int64
+	ReturnPath bool
+	Watch      string
+	Report     string
+	Checked    int64
+	NextCheck  int64
+	Looked     int64
+	Created    int64
+}
+
 type Operator struct {
 	ID              string
 	ParentID        string
@@ -38,4 +54,16 @@ type Sandbox struct {
 	Size       int64
 	Created    int64
 	Data       []byte
+}
+
+type Sender struct {
+	ID         string
+	OperatorID string
+	Address    string
+	Name       string
+	State      string
+	IsDefault  bool
+	Created    int64
+	Reason     string
+	Decided    int64
 }

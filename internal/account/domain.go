@@ -1,0 +1,109 @@
+package account
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// Bounds of what one operator may have.
+const (
+	maxDomains = 100
+	maxSenders = 1000
+)
+
+// ClaimDomain adds a domain for the operator to prove. Errors are Problems with the
+// field domain, and Conflict if the operator has it already. A claim blocks nobody.
+func (s *Service) ClaimDomain(ctx context.Context, operatorID, name, actor string) (store.CheckedDomain, error) {
+	if s.o.Platform.Sandbox() {
+		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "sandbox",
+			"the built-in gateway is a sandbox: the platform has no domain yet, so there is nothing to publish")
+	}
+	var p Problems
+	ascii := s.checkDomain(&p, name)
+	if err := p.err(); err != nil {
+		return store.CheckedDomain{}, err
+	}
+	have, err := s.o.Store.Domains(ctx, operatorID)
+	if err != nil {
+		return store.CheckedDomain{}, err
+	}
+	if len(have) >= maxDomains {
+		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "too_many_domains",
+			fmt.Sprintf("you have %d domains, which is as many as there may be", maxDomains))
+	}
+	d := waypost.Domain{
+		ID: waypost.NewID(), OperatorID: operatorID, Name: ascii, Proof: s.proof(operatorID, ascii),
+		Created: time.Now().UTC().Truncate(time.Millisecond),
+	}
+	if s.o.UpstreamSigns {
+		d.Proof = "" // the upstream's, which support enters
+	}
+	if err := s.o.Store.ClaimDomain(ctx, operatorID, d, actor); err != nil {
+		return store.CheckedDomain{}, err
+	}
+	return s.o.Store.Domain(ctx, operatorID, d.ID)
+}
+
+// checkDomain returns a domain as it is kept.
+func (s *Service) checkDomain(p *Problems, name string) string {
+	const field = "domain"
+	ascii, err := dns.ToASCII(strings.TrimSpace(name))
+	if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "_") {
+		p.add(field, "give a domain name like example.com")
+		return ""
+	}
+	last := ascii[strings.LastIndexByte(ascii, '.')+1:]
+	if strings.Trim(last, "0123456789") == "" {
+		p.add(field, "give a domain name, not an address")
+		return ""
+	}
+	if suffix, _ := publicsuffix.PublicSuffix(ascii); suffix == ascii {
+		p.add(field, "everybody registers domains below "+ascii+"; give one of your own")
+		return ""
+	}
+	if s.o.Platform.Owns("x@" + ascii) {
+		p.add(field, "this is the platform's own domain")
+		return ""
+	}
+	return ascii
+}
+
+// proof is the key of an ownership record. An operator that gives a domain up and
+// claims it again finds the same, so its record in the DNS stays right.
+func (s *Service) proof(operatorID, name string) string {
+	mac := hmac.New(sha256.New, s.o.Ring.Derive("domain proof"))
+	fmt.Fprintf(mac, "%s %s", operatorID, name)
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// SetDomainProof enters the key that the platform's upstream asks for as proof of a
+// domain. Errors are Problems with the field key, and NotFound.
+func (s *Service) SetDomainProof(ctx context.Context, operatorID, id, key string) error {
+	key = strings.TrimSpace(key)
+	if !s.o.UpstreamSigns {
+		return waypost.NewError(waypost.Conflict, "upstream_does_not_sign", "the platform signs itself and makes its own keys")
+	}
+	if len(key) < 8 || len(key) > 200 || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+		return Problems{waypost.FieldError("key", "8 to 200 letters, digits, hyphens and underscores")}
+	}
+	defer s.o.Directory.forget(operatorID)
+	return s.o.Store.SetDomainProof(ctx, operatorID, id, key, time.Now())
+}
+
+// RemoveDomain gives a domain up. Its senders stay, and are not used on the built-in
+// gateway any more. The error is NotFound.
+func (s *Service) RemoveDomain(ctx context.Context, operatorID, id, actor string) error {
+	defer s.o.Directory.forget(operatorID)
+	return s.o.Store.RemoveDomain(ctx, operatorID, id, actor)
+}

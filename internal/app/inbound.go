@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/internal/inbound"
+	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/smtpd"
+	"github.com/waypost/waypost/internal/verify"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// ListenBounce is the listener of the return path.
+const ListenBounce = "bounce"
+
+// newTests makes the one-time addresses at the return path; nil without a listener there.
+func (a *App) newTests() *inbound.Tests {
+	c := a.Config
+	if c.PlatformDomain == "" || c.BounceAddr == "" {
+		return nil
+	}
+	resolver := new(net.Resolver)
+	if c.DNSResolver != "" {
+		resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, c.DNSResolver)
+		}}
+	}
+	return inbound.NewTests(verify.BounceDomain(c.PlatformDomain), &inbound.Judge{Hostname: c.Hostname, Resolver: resolver})
+}
+
+// listenBounce serves the return path.
+func (a *App) listenBounce() error {
+	c := a.Config
+	listener, err := a.listen(ListenBounce, c.BounceAddr)
+	if err != nil || listener == nil {
+		return err
+	}
+	if a.Tests == nil {
+		a.Log.Warn("the return path has nothing to do: the platform has no domain")
+		return listener.Close()
+	}
+	bounce := verify.BounceDomain(c.PlatformDomain)
+	domains := []string{bounce, c.PlatformDomain}
+	if from := waypost.DomainOf(c.PlatformFrom.Email); !slices.Contains(domains, from) {
+		domains = append(domains, from)
+	}
+	server := smtpd.New(smtpd.Options{
+		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: c.MaxMessageSize, MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20,
+		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, Domain: bounce, Domains: domains, Keep: a.keepRole}},
+		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
+	})
+	a.later("return path", share(server.Shutdown))
+	a.loops.Go(func() {
+		if err := server.Serve(context.Background(), listener, smtpd.ListenerOptions{}); err != nil {
+			a.fail(fmt.Errorf("%s listener: %w", ListenBounce, err))
+		}
+	})
+	return nil
+}
+
+// bounceConnections bounds how many strangers may be connected.
+const bounceConnections = 200
+
+// returnPath connects the SMTP server to the mailbox.
+type returnPath struct{ mailbox *inbound.Mailbox }
+
+func (r returnPath) Recipient(ctx context.Context, address string) error {
+	return r.mailbox.Recipient(ctx, address)
+}
+
+func (r returnPath) Receive(ctx context.Context, m smtpd.Received) error {
+	return r.mailbox.Receive(ctx, m.Recipients, inbound.Arrival{
+		Peer: m.Peer, Hello: m.Hello, MailFrom: m.MailFrom, TLS: m.TLS, Data: m.Data, At: m.At,
+	})
+}
+
+// keepRole keeps a mail to postmaster or abuse in the platform's local mailbox.
+func (a *App) keepRole(ctx context.Context, to string, m inbound.Arrival) error {
+	subject := ""
+	if header, _, err := message.Split(m.Data); err == nil {
+		if h, err := message.ParseHeader(header, message.Limits{}); err == nil {
+			subject = h.Text("Subject")
+		}
+	}
+	if err := a.System.KeepReceived(ctx, waypost.PlatformOperatorID, m.MailFrom, to, subject, m.Data, m.At); err != nil {
+		return err
+	}
+	a.Log.Info("mail for the platform's owner is in the local mailbox", "to", to, "peer", peerText(m.Peer), "size", len(m.Data))
+	return nil
+}
+
+func peerText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// tests gives the API its one-time addresses.
+type tests struct{ *inbound.Tests }
+
+// New makes an address and returns where its verdict arrives.
+func (t tests) New(now time.Time) (address string, arrived <-chan inbound.Verdict, ok bool) {
+	test := t.Tests.New(now)
+	if test == nil {
+		return "", nil, false
+	}
+	return test.Address, test.Arrived(), true
+}

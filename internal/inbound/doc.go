@@ -1,0 +1,15 @@
+// Package inbound receives mail at the platform's return path: for now the test mails
+// that operators send to see what a stranger's server makes of them, and what people
+// write to postmaster and abuse (RFC 5321 section 4.5.1, RFC 2142).
+//
+// A test mail that is to be judged goes like this:
+//
+//  1. Tests.New makes a one-time address at the return path's domain;
+//  2. the mail leaves over the operator's real route and comes back through the front
+//     door, as any stranger's would;
+//  3. Mailbox.Recipient takes the address as long as somebody waits for it, and
+//     Mailbox.Receive hands the message to Judge;
+//  4. Judge checks SPF, DKIM and DMARC with libraries of others and asks the DNS anew,
+//     writes the Authentication-Results line that a receiver would, and says in plain
+//     sentences what failed and what to do.
+package inbound

@@ -1,0 +1,95 @@
+package inbound
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Tests are one-time addresses that somebody waits at. It is safe for concurrent use.
+type Tests struct {
+	domain string // where the addresses are
+	judge  *Judge
+
+	mu    sync.Mutex
+	tests map[string]*Test // by local part
+}
+
+// Test is one address.
+type Test struct {
+	Address string
+	made    time.Time
+	expires time.Time
+	arrived chan Verdict
+	used    bool
+}
+
+// Bounds of the addresses.
+const (
+	testLife  = 15 * time.Minute
+	maxTests  = 1000
+	testLocal = "test-"
+	judgeTime = 30 * time.Second
+)
+
+// NewTests returns addresses at a domain, whose mail judge judges.
+func NewTests(domain string, judge *Judge) *Tests {
+	return &Tests{domain: domain, judge: judge, tests: map[string]*Test{}}
+}
+
+// New makes an address; nil if there are too many already.
+func (t *Tests) New(now time.Time) *Test {
+	var random [10]byte
+	_, _ = rand.Read(random[:]) // never fails
+	local := testLocal + strings.ToLower(base32.StdEncoding.EncodeToString(random[:]))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, old := range t.tests {
+		if now.After(old.expires) {
+			delete(t.tests, name)
+		}
+	}
+	if len(t.tests) >= maxTests {
+		return nil
+	}
+	test := &Test{Address: local + "@" + t.domain, made: now, expires: now.Add(testLife), arrived: make(chan Verdict, 1)}
+	t.tests[local] = test
+	return test
+}
+
+// Arrived yields the verdict once the mail is there.
+func (t *Test) Arrived() <-chan Verdict { return t.arrived }
+
+// waits reports whether somebody waits for mail at a local part.
+func (t *Tests) waits(local string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	test := t.tests[strings.ToLower(local)]
+	return test != nil && !test.used && !now.After(test.expires)
+}
+
+// take uses an address up.
+func (t *Tests) take(local string, now time.Time) *Test {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	local = strings.ToLower(local)
+	test := t.tests[local]
+	if test == nil || test.used || now.After(test.expires) {
+		return nil
+	}
+	test.used = true
+	delete(t.tests, local)
+	return test
+}
+
+// judge judges a message for who waits for it.
+func (t *Tests) judgeFor(ctx context.Context, test *Test, a Arrival) {
+	ctx, cancel := context.WithTimeout(ctx, judgeTime)
+	defer cancel()
+	v := t.judge.Judge(ctx, a)
+	v.Latency = a.At.Sub(test.made)
+	test.arrived <- v
+}

@@ -1,0 +1,213 @@
+package storetest_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// claimDomain adds a domain as an operator does.
+func claimDomain(t testing.TB, db *storetest.DB, operatorID, name string) store.CheckedDomain {
+	t.Helper()
+	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof of " + operatorID, Created: storetest.Now()}
+	if err := db.Store.ClaimDomain(t.Context(), operatorID, d, "test"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := db.Store.Domain(t.Context(), operatorID, d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// proven is the outcome of a check that found everything in order.
+func proven(d store.CheckedDomain) store.DomainCheck {
+	now := storetest.Now()
+	c := store.DomainCheck{CheckedDomain: d, Before: d.Checked, Assign: true, Events: []waypost.DomainEvent{{
+		OperatorID: d.OperatorID, DomainID: d.ID, Name: d.Name, Type: waypost.DomainAuthorized, Actor: "policy", At: now,
+	}}}
+	c.Proven, c.Authorized, c.Checked, c.Next = now, now, d.Checked.Add(time.Second), now.Add(time.Hour)
+	if d.Checked.IsZero() {
+		c.Checked = now
+	}
+	return c
+}
+
+func proveDomain(t testing.TB, db *storetest.DB, operatorID, name string) store.CheckedDomain {
+	t.Helper()
+	d := claimDomain(t, db, operatorID, name)
+	if _, err := db.System.SaveDomainCheck(t.Context(), proven(d)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func eventTypes(t testing.TB, db *storetest.DB, operatorID, name string) []waypost.DomainEventType {
+	t.Helper()
+	list, err := db.Store.DomainEvents(t.Context(), operatorID, name, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []waypost.DomainEventType
+	for _, e := range slices.Backward(list) {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+func TestAClaimIsOneOfManyUntilItIsProven(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx := t.Context()
+		first, second := claimDomain(t, db, "a", "example.test"), claimDomain(t, db, "b", "example.test")
+		err := db.Store.ClaimDomain(ctx, "a", waypost.Domain{ID: waypost.NewID(), Name: "example.test"}, "test")
+		wantKind(t, err, waypost.Conflict)
+		if _, err := db.System.SaveDomainCheck(ctx, proven(first)); err != nil {
+			t.Fatal(err)
+		}
+		// The database itself lets nobody else have it.
+		_, err = db.System.SaveDomainCheck(ctx, proven(second))
+		wantKind(t, err, waypost.Conflict)
+		if got, err := db.Store.Domain(ctx, "b", second.ID); err != nil || !got.Proven.IsZero() || !got.Checked.IsZero() {
+			t.Errorf("%+v, %v", got, err)
+		}
+		// Until the first one loses it, in the same transaction.
+		taken := proven(second)
+		owner, err := db.Store.Domain(ctx, "a", first.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken.From = &owner
+		taken.Events = append(taken.Events, waypost.DomainEvent{
+			OperatorID: "a", DomainID: first.ID, Name: "example.test", Type: waypost.DomainTaken, Actor: "policy", At: storetest.Now(),
+		})
+		if _, err := db.System.SaveDomainCheck(ctx, taken); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := db.Store.ProvenDomains(ctx, "a"); err != nil || len(a) != 0 {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if b, err := db.Store.ProvenDomains(ctx, "b"); err != nil || len(b) != 1 || b[0].Authorized.IsZero() {
+			t.Errorf("%+v, %v", b, err)
+		}
+		if got := eventTypes(t, db, "a", "example.test"); !slices.Equal(got, []waypost.DomainEventType{"claimed", "authorized", "taken"}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestACheckThatSomethingOvertookIsNotSaved(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx := t.Context()
+		d := claimDomain(t, db, "op", "example.test")
+		if _, err := db.System.SaveDomainCheck(ctx, proven(d)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := db.System.SaveDomainCheck(ctx, proven(d)) // read before the other was saved
+		wantKind(t, err, waypost.Conflict)
+		d, _ = db.Store.Domain(ctx, "op", d.ID)
+		if err := db.Store.SetDomainProof(ctx, "op", d.ID, "another", storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.System.SaveDomainCheck(ctx, proven(d)) // of the old proof
+		wantKind(t, err, waypost.Conflict)
+		if err := db.Store.RemoveDomain(ctx, "op", d.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.System.SaveDomainCheck(ctx, proven(d))
+		wantKind(t, err, waypost.Conflict)
+		if got := eventTypes(t, db, "op", "example.test"); !slices.Equal(got, []waypost.DomainEventType{"claimed", "authorized", "removed"}) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestSendersAreAssignedWithTheirDomain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, now := t.Context(), storetest.Now()
+		want := map[string]waypost.SenderState{
+			"alarm@example.test": waypost.SenderAssigned, "*@example.test": waypost.SenderAssigned,
+			"no@example.test": waypost.SenderRejected, "x@sub.example.test": waypost.SenderRequested, "x@notexample.test": waypost.SenderRequested,
+		}
+		for address, state := range want {
+			s := waypost.Sender{ID: waypost.NewID(), Address: address, State: waypost.SenderRequested, Created: now}
+			if state == waypost.SenderRejected {
+				s.State = state
+			}
+			if err := db.Store.AddSender(ctx, "op", s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := waypost.Sender{ID: waypost.NewID(), Address: "alarm@example.test", State: waypost.SenderRequested, Created: now}
+		if err := db.Store.AddSender(ctx, "other", other); err != nil {
+			t.Fatal(err)
+		}
+		d := claimDomain(t, db, "op", "example.test")
+		held := proven(d)
+		held.Assign = false // the owner decides
+		if assigned, err := db.System.SaveDomainCheck(ctx, held); err != nil || len(assigned) != 0 {
+			t.Fatal(assigned, err)
+		}
+		d, _ = db.Store.Domain(ctx, "op", d.ID)
+		if assigned, err := db.System.SaveDomainCheck(ctx, proven(d)); err != nil || len(assigned) != 2 {
+			t.Fatal(assigned, err)
+		}
+		got, err := db.Store.Senders(ctx, "op")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range got {
+			if s.State != want[s.Address] {
+				t.Errorf("%s is %s", s.Address, s.State)
+			}
+		}
+		if s, err := db.Store.Sender(ctx, "other", other.ID); err != nil || s.State != waypost.SenderRequested {
+			t.Errorf("another operator's sender: %+v, %v", s, err)
+		}
+		waiting, err := db.System.SendersWaiting(ctx, "", 10)
+		if err != nil || len(waiting) != 3 {
+			t.Errorf("%+v, %v", waiting, err)
+		}
+		if err := db.System.DecideSender(ctx, "other", other.ID, waypost.SenderRejected, "not yours", now); err != nil {
+			t.Error(err)
+		}
+		if s, _ := db.Store.Sender(ctx, "other", other.ID); s.State != waypost.SenderRejected || s.Reason != "not yours" || !s.Decided.Equal(now) {
+			t.Errorf("%+v", s)
+		}
+		wantKind(t, db.System.DecideSender(ctx, "op", other.ID, waypost.SenderAssigned, "", now), waypost.NotFound)
+	})
+}
+
+func TestDomainsAreTakenWhenTheyAreDue(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx := t.Context()
+		d := claimDomain(t, db, "op", "example.test")
+		now := storetest.Now()
+		if due, err := db.System.DomainDue(ctx, now); !due || err != nil {
+			t.Errorf("a new claim is not due: %v", err)
+		}
+		taken, err := db.System.TakeDomains(ctx, now, now.Add(time.Minute), 10)
+		if err != nil || len(taken) != 1 || taken[0].ID != d.ID {
+			t.Fatal(taken, err)
+		}
+		if again, err := db.System.TakeDomains(ctx, now, now.Add(time.Minute), 10); err != nil || len(again) != 0 {
+			t.Errorf("taken twice: %+v, %v", again, err)
+		}
+		if due, err := db.System.DomainDue(ctx, now); due || err != nil {
+			t.Errorf("still due: %v", err)
+		}
+		// Whoever looks brings the next check forward, and never puts it off.
+		if err := db.Store.LookAtDomain(ctx, "op", d.ID, now, now.Add(10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Store.LookAtDomain(ctx, "op", d.ID, now, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.Store.Domain(ctx, "op", d.ID); err != nil || !got.Next.Equal(now.Add(10*time.Second)) || !got.Looked.Equal(now) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,219 @@
+package system
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/system/systemsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// TakeDomains returns domains whose check is due, at most limit, and puts their next
+// check off until then: should their checker die, they are due again.
+func (y *System) TakeDomains(ctx context.Context, now, until time.Time, limit int) ([]store.CheckedDomain, error) {
+	var ids []string
+	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		ids = nil
+		rows, err := tx.QueryContext(ctx, `WITH c AS MATERIALIZED (
+  SELECT id FROM domain WHERE next_check <= $1 ORDER BY next_check LIMIT $2`+tx.Dialect.SkipLocked+`)
+UPDATE domain SET next_check = $3 WHERE id IN (SELECT id FROM c) RETURNING id`,
+			waypost.Millis(now), limit, waypost.Millis(until))
+		if err != nil {
+			return err
+		}
+		return engine.Each(rows, func(rows *sql.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take domains: %w", err)
+	}
+	list := make([]store.CheckedDomain, 0, len(ids))
+	for _, id := range ids {
+		d, err := y.AnyDomain(ctx, id)
+		if waypost.KindOf(err) == waypost.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// DomainDue tells whether a check is due, without taking it.
+func (y *System) DomainDue(ctx context.Context, now time.Time) (due bool, err error) {
+	err = y.engine.Reader().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM domain WHERE next_check <= $1)", waypost.Millis(now)).Scan(&due)
+	if err != nil {
+		return false, fmt.Errorf("look for domains: %w", err)
+	}
+	return due, nil
+}
+
+// AnyDomain reads a domain of any operator. The error is NotFound.
+func (y *System) AnyDomain(ctx context.Context, id string) (store.CheckedDomain, error) {
+	row, err := y.queries().AnyDomain(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.CheckedDomain{}, notFound("domain")
+	}
+	if err != nil {
+		return store.CheckedDomain{}, fmt.Errorf("read domain: %w", err)
+	}
+	return checkedDomain(row), nil
+}
+
+// DomainsNamed lists all claims of a name.
+func (y *System) DomainsNamed(ctx context.Context, name string) ([]store.CheckedDomain, error) {
+	rows, err := y.queries().DomainsNamed(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("list claims of a domain: %w", err)
+	}
+	list := make([]store.CheckedDomain, len(rows))
+	for i, row := range rows {
+		list[i] = checkedDomain(row)
+	}
+	return list, nil
+}
+
+// SaveDomainCheck writes it in one transaction: state, events, and the senders that
+// become assigned, which it returns. The error is Conflict if the domain was checked,
+// claimed anew or given up meanwhile, or if another operator has proven it; then nothing
+// is written.
+func (y *System) SaveDomainCheck(ctx context.Context, c store.DomainCheck) (assigned []waypost.Sender, err error) {
+	err = y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		assigned = nil
+		q := systemsql.New(tx)
+		row, err := q.AnyDomain(ctx, c.ID)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if changed := err != nil || (row.Proven > 0) == c.Proven.IsZero() || (row.Authorized > 0) == c.Authorized.IsZero() ||
+			row.ReturnPath != c.ReturnPath; changed {
+			if err := store.BumpChange(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if c.From != nil {
+			n, err := q.LoseDomain(ctx, systemsql.LoseDomainParams{ID: c.From.ID, Proof: c.From.Proof, NextCheck: waypost.Millis(c.Checked)})
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return errDomainChanged()
+			}
+		}
+		n, err := q.SaveDomainCheck(ctx, systemsql.SaveDomainCheckParams{
+			ID: c.ID, Proof: c.Proof, Proven: waypost.Millis(c.Proven), Authorized: waypost.Millis(c.Authorized),
+			ReturnPath: c.ReturnPath, Watch: c.Watch, Report: c.Report, Checked: waypost.Millis(c.Checked),
+			NextCheck: waypost.Millis(c.Next), Before: waypost.Millis(c.Before),
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errDomainChanged()
+		}
+		if err := store.WriteDomainEvents(ctx, tx, c.Events); err != nil {
+			return err
+		}
+		if c.Assign && !c.Authorized.IsZero() {
+			assigned, err = assignSenders(ctx, tx, c.Domain, c.Checked)
+		}
+		return err
+	})
+	if y.engine.Dialect.IsUnique(err) {
+		return nil, errDomainChanged()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("save domain check: %w", err)
+	}
+	return assigned, nil
+}
+
+func errDomainChanged() error {
+	return waypost.NewError(waypost.Conflict, "domain_changed", "the domain was changed meanwhile")
+}
+
+// assignSenders assigns the senders that wait for a domain.
+func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now time.Time) ([]waypost.Sender, error) {
+	q := systemsql.New(tx)
+	rows, err := q.OperatorSenders(ctx, d.OperatorID)
+	if err != nil {
+		return nil, err
+	}
+	var assigned []waypost.Sender
+	for _, row := range rows {
+		if row.State != string(waypost.SenderRequested) || !strings.HasSuffix(row.Address, "@"+d.Name) {
+			continue
+		}
+		if len(assigned) == 0 {
+			if err := store.BumpChange(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := q.DecideSender(ctx, systemsql.DecideSenderParams{
+			OperatorID: d.OperatorID, ID: row.ID, State: string(waypost.SenderAssigned), Decided: waypost.Millis(now),
+		}); err != nil {
+			return nil, err
+		}
+		s := systemSender(row)
+		s.State, s.Decided = waypost.SenderAssigned, now
+		assigned = append(assigned, s)
+	}
+	return assigned, nil
+}
+
+// SendersWaiting lists senders of all operators that are neither assigned nor rejected,
+// oldest first, after the one whose id is cursor.
+func (y *System) SendersWaiting(ctx context.Context, cursor string, limit int) ([]waypost.Sender, error) {
+	rows, err := y.queries().SendersWaiting(ctx, systemsql.SendersWaitingParams{After: cursor, Most: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("list senders: %w", err)
+	}
+	list := make([]waypost.Sender, len(rows))
+	for i, row := range rows {
+		list[i] = systemSender(row)
+	}
+	return list, nil
+}
+
+// DecideSender assigns or rejects a sender. The error is NotFound.
+func (y *System) DecideSender(ctx context.Context, operatorID, id string, state waypost.SenderState, reason string, now time.Time) error {
+	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+		n, err := q.DecideSender(ctx, systemsql.DecideSenderParams{
+			OperatorID: operatorID, ID: id, State: string(state), Reason: reason, Decided: waypost.Millis(now),
+		})
+		if err == nil && n == 0 {
+			return notFound("sender")
+		}
+		return err
+	})
+}
+
+func systemSender(row systemsql.Sender) waypost.Sender {
+	return waypost.Sender{
+		ID: row.ID, OperatorID: row.OperatorID, Address: row.Address, Name: row.Name, State: waypost.SenderState(row.State),
+		Default: row.IsDefault, Reason: row.Reason, Decided: waypost.FromMillis(row.Decided), Created: waypost.FromMillis(row.Created),
+	}
+}
+
+func checkedDomain(row systemsql.Domain) store.CheckedDomain {
+	return store.CheckedDomain{
+		Domain: waypost.Domain{
+			ID: row.ID, OperatorID: row.OperatorID, Name: row.Name, Proof: row.Proof, Proven: waypost.FromMillis(row.Proven),
+			Authorized: waypost.FromMillis(row.Authorized), ReturnPath: row.ReturnPath, Created: waypost.FromMillis(row.Created),
+		},
+		Watch: row.Watch, Report: row.Report, Checked: waypost.FromMillis(row.Checked),
+		Next: waypost.FromMillis(row.NextCheck), Looked: waypost.FromMillis(row.Looked),
+	}
+}

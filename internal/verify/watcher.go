@@ -1,0 +1,184 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// System is what watching domains needs across operators; *system.System has it.
+type System interface {
+	TakeDomains(ctx context.Context, now, until time.Time, limit int) ([]store.CheckedDomain, error)
+	DomainDue(ctx context.Context, now time.Time) (bool, error)
+	AnyDomain(ctx context.Context, id string) (store.CheckedDomain, error)
+	DomainsNamed(ctx context.Context, name string) ([]store.CheckedDomain, error)
+	SaveDomainCheck(ctx context.Context, c store.DomainCheck) ([]waypost.Sender, error)
+}
+
+// Notices tells operators what happened; nil functions are not called.
+type Notices interface {
+	DomainChanged(ctx context.Context, operatorID string, events []waypost.DomainEvent)
+	SendersAssigned(ctx context.Context, operatorID string, senders []waypost.Sender)
+}
+
+// WatcherOptions make a Watcher.
+type WatcherOptions struct {
+	System  System
+	Checker *Checker
+	Signing func() string           // selector of the key that signs now
+	Approve bool                    // the owner decides about senders: none is assigned by a check
+	Changed func(operatorID string) // called when what an operator may do has changed
+	Notices Notices
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger
+}
+
+// Watcher checks domains when they are due and draws the conclusions.
+type Watcher struct {
+	o WatcherOptions
+}
+
+// Bounds of the watcher.
+const (
+	checksAtOnce = 4
+	checkTimeout = time.Minute     // of one domain
+	takenFor     = 3 * time.Minute // until a domain is due again whose checker died
+)
+
+// NewWatcher returns a Watcher.
+func NewWatcher(o WatcherOptions) *Watcher {
+	if o.Changed == nil {
+		o.Changed = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Watcher{o: o}
+}
+
+// Tick checks what is due.
+func (w *Watcher) Tick(ctx context.Context) error {
+	for ctx.Err() == nil {
+		now := w.o.Now()
+		due, err := w.o.System.DomainDue(ctx, now)
+		if err != nil || !due {
+			return err
+		}
+		taken, err := w.o.System.TakeDomains(ctx, now, now.Add(takenFor), checksAtOnce)
+		if err != nil || len(taken) == 0 {
+			return err
+		}
+		var checks sync.WaitGroup
+		for _, d := range taken {
+			checks.Go(func() {
+				if _, err := w.check(ctx, d); err != nil && ctx.Err() == nil {
+					w.o.Log.Error("cannot check a domain", "domain", d.Name, "operator", d.OperatorID, "error", err)
+				}
+			})
+		}
+		checks.Wait()
+	}
+	return nil
+}
+
+// CheckNow checks a domain of an operator and returns it as it is then. The error is
+// NotFound if the operator has no such domain.
+func (w *Watcher) CheckNow(ctx context.Context, operatorID, id string) (store.CheckedDomain, error) {
+	d, err := w.o.System.AnyDomain(ctx, id)
+	if err == nil && d.OperatorID != operatorID {
+		err = waypost.NewError(waypost.NotFound, "not_found", "no such domain")
+	}
+	if err != nil {
+		return store.CheckedDomain{}, err
+	}
+	d.Looked = w.o.Now()
+	return w.check(ctx, d)
+}
+
+// check looks at a domain's records and saves what follows. A change by somebody else
+// meanwhile wins; the domain is then as they left it.
+func (w *Watcher) check(ctx context.Context, d store.CheckedDomain) (store.CheckedDomain, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	claims, err := w.o.System.DomainsNamed(ctx, d.Name)
+	if err != nil {
+		return d, err
+	}
+	var owner *store.CheckedDomain // another operator who has proven it
+	var rivals []string
+	for _, c := range claims {
+		if c.OperatorID != d.OperatorID && !c.Proven.IsZero() {
+			owner, rivals = &c, []string{c.Proof}
+		}
+	}
+	report := w.o.Checker.Check(ctx, d.Domain, rivals, w.o.Now())
+	if ctx.Err() != nil {
+		return d, fmt.Errorf("check %s: %w", d.Name, ctx.Err())
+	}
+	now := w.o.Now()
+	var watch Watch
+	if d.Watch != "" {
+		if err := json.Unmarshal([]byte(d.Watch), &watch); err != nil {
+			w.o.Log.Error("what is remembered of a domain cannot be read", "domain", d.Name, "error", err)
+		}
+	}
+	change := Judge(d.Domain, watch, report, w.o.Checker.Settings.SigningPart(w.o.Signing()), d.Looked, now)
+	save := store.DomainCheck{CheckedDomain: d, Before: d.Checked, Events: change.Events, Assign: !w.o.Approve}
+	save.Domain, save.Checked, save.Next = change.Domain, waypost.FromMillis(waypost.Millis(now)), change.Next
+	if !save.Checked.After(d.Checked) { // two checks within a millisecond
+		save.Checked = d.Checked.Add(time.Millisecond)
+	}
+	if save.Watch, save.Report, err = encode(change.Watch, report); err != nil {
+		return d, err
+	}
+	if owner != nil && d.Proven.IsZero() && !change.Domain.Proven.IsZero() {
+		save.From = owner
+		save.Events = append(save.Events, waypost.DomainEvent{
+			OperatorID: owner.OperatorID, DomainID: owner.ID, Name: owner.Name, Type: waypost.DomainTaken, Actor: "policy",
+			Detail: "its ownership record is gone, and another operator has proven the domain", At: now,
+		})
+	}
+	assigned, err := w.o.System.SaveDomainCheck(ctx, save)
+	if waypost.KindOf(err) == waypost.Conflict {
+		return w.o.System.AnyDomain(ctx, d.ID)
+	}
+	if err != nil {
+		return d, err
+	}
+	w.o.Changed(d.OperatorID)
+	if owner != nil {
+		w.o.Changed(owner.OperatorID)
+	}
+	w.tell(ctx, save.Events, d.OperatorID, assigned)
+	return save.CheckedDomain, nil
+}
+
+func encode(w Watch, r Report) (watch, report string, err error) {
+	a, errA := json.Marshal(w)
+	b, errB := json.Marshal(r)
+	return string(a), string(b), errors.Join(errA, errB)
+}
+
+// tell sends notices, each operator its own.
+func (w *Watcher) tell(ctx context.Context, events []waypost.DomainEvent, operatorID string, assigned []waypost.Sender) {
+	if w.o.Notices == nil {
+		return
+	}
+	by := map[string][]waypost.DomainEvent{}
+	for _, e := range events {
+		by[e.OperatorID] = append(by[e.OperatorID], e)
+	}
+	for operator, list := range by {
+		w.o.Notices.DomainChanged(ctx, operator, list)
+	}
+	if len(assigned) > 0 {
+		w.o.Notices.SendersAssigned(ctx, operatorID, assigned)
+	}
+}
