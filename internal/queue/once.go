@@ -29,6 +29,17 @@ func (q *Queue) crowded(operator string) bool {
 	return q.tests[operator] >= maxOwnTests || q.testing >= maxTests
 }
 
+// tooManyTests is the refusal of a further test mail, nil if that is not why.
+func (q *Queue) tooManyTests(operator string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.crowded(operator) {
+		return nil
+	}
+	return waypost.NewError(waypost.RateLimited, "too_many_tests",
+		fmt.Sprintf("at most %d test mails of an operator, and %d in all, may be under way; wait for one to end", maxOwnTests, maxTests))
+}
+
 // watch has a test mail's job tell who waits for it how far it is, and ends it in time
 // after the final dot, too. The returned function ends what it began.
 func (r *result) watch(w *waypost.Job) (stop context.CancelFunc) {

@@ -111,6 +111,10 @@ func TestTestMailsUnderWayAreBounded(t *testing.T) {
 		if _, _, ok := w.test("op"); ok {
 			t.Error("a fourth of one operator")
 		}
+		_, handover, ok := w.reserve(storetest.Mail{Kind: waypost.KindTest}, &waypost.Once{Account: &waypost.Account{}})
+		if ok || waypost.KindOf(handover.Refused) != waypost.RateLimited {
+			t.Errorf("refused with %v", handover.Refused)
+		}
 		taken := 3
 		for i := range 40 {
 			if _, _, ok := w.test(fmt.Sprint("op", i)); ok {

@@ -49,6 +49,9 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 			share.jobs.Store(1)
 			share.done()
 		}
+		if once != nil {
+			refused.Refused = q.tooManyTests(a.ID)
+		}
 		return refused, false
 	}
 	if share != nil {

@@ -220,6 +220,9 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 			handover.Cancel()
 		}
 	}()
+	if !ok && d.sub.Once != nil && handover.Refused != nil {
+		return waypost.Receipt{}, handover.Refused
+	}
 	if !ok && d.sub.Once != nil {
 		return waypost.Receipt{}, waypost.NewError(waypost.Unavailable, "busy", "the queue takes no test mail now; try again")
 	}

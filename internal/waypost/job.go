@@ -51,6 +51,7 @@ type Handover struct {
 	RetryAt time.Time // their next time, should this node die
 	Start   func()    // after the commit
 	Cancel  func()    // if there was none
+	Refused error     // why a test mail is not taken; nil: no room, try again
 }
 
 // Once makes a submission a test mail: tried a single time, by this node, over
