@@ -69,6 +69,20 @@ func (c *Client) CheckDomain(ctx context.Context, id string) (Domain, error) {
 	return out, err
 }
 
+// Link is a link to a page with a domain's records.
+type Link struct {
+	URL       string    `json:"url"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// LinkDomain makes a link for whoever runs a domain's DNS. It works for days, 1 to 30.
+func (c *Client) LinkDomain(ctx context.Context, id string, days int) (Link, error) {
+	var out Link
+	body := map[string]int{"days": days}
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/domains/" + url.PathEscape(id) + "/link", body: body}, &out)
+	return out, err
+}
+
 // RemoveDomain gives a domain up.
 func (c *Client) RemoveDomain(ctx context.Context, id string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/domains/" + url.PathEscape(id)}, nil)

@@ -160,9 +160,11 @@ type Sender struct {
 	ID        string    `json:"id"`
 	Address   string    `json:"address"`
 	Name      string    `json:"name"`
-	State     string    `json:"state"` // requested, assigned, rejected
+	State     string    `json:"state"`  // requested, assigned, rejected
+	Reason    string    `json:"reason"` // why it was rejected
 	Default   bool      `json:"default"`
 	CreatedAt time.Time `json:"created_at"`
+	DecidedAt time.Time `json:"decided_at"` // when it was assigned or rejected, zero before
 }
 
 // Senders lists the senders.

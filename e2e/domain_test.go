@@ -21,6 +21,12 @@ type internet struct {
 
 func newInternet(t *testing.T, domains ...string) *internet {
 	t.Helper()
+	return newInternetWith(t, nil, domains...)
+}
+
+// newInternetWith has other settings too.
+func newInternetWith(t *testing.T, settings []string, domains ...string) *internet {
+	t.Helper()
 	zones := []dnstest.Zone{
 		{Name: ".", Servers: []string{"a.root-servers.test"}},
 		{Name: platform, Servers: []string{"ns." + platform}, Records: dnstest.Zones{"gw." + platform: {"A 127.0.0.99"}}},
@@ -37,10 +43,10 @@ func newInternet(t *testing.T, domains ...string) *internet {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	n := &internet{tree: tree, installation: newInstallation(t,
-		"PLATFORM_DOMAIN="+platform, "DNS_RESOLVER="+tree.Resolver.Addr, fmt.Sprintf("DNS_PORT=%d", tree.Port),
+	n := &internet{tree: tree, installation: newInstallation(t, append([]string{
+		"PLATFORM_DOMAIN=" + platform, "DNS_RESOLVER=" + tree.Resolver.Addr, fmt.Sprintf("DNS_PORT=%d", tree.Port),
 		fmt.Sprintf("MX_PORT=%d", port), fmt.Sprintf("BOUNCE_ADDR=127.0.0.99:%d", port), "SENDING_ADDRESSES=127.0.0.1",
-	)}
+	}, settings...)...)}
 	var records struct {
 		Records []struct{ Type, Name, Value string }
 	}

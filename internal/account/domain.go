@@ -20,6 +20,10 @@ import (
 const (
 	maxDomains = 100
 	maxSenders = 1000
+
+	// maxDomainName leaves room for a selector and _domainkey before it (RFC 1035 section
+	// 2.3.4: 253 octets in all).
+	maxDomainName = 253 - 63 - len("._domainkey.")
 )
 
 // ClaimDomain adds a domain for the operator to prove. Errors are Problems with the
@@ -59,7 +63,7 @@ func (s *Service) ClaimDomain(ctx context.Context, operatorID, name, actor strin
 func (s *Service) checkDomain(p *Problems, name string) string {
 	const field = "domain"
 	ascii, err := dns.ToASCII(strings.TrimSpace(name))
-	if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "_") {
+	if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "_") || len(ascii) > maxDomainName {
 		p.add(field, "give a domain name like example.com")
 		return ""
 	}
@@ -87,18 +91,34 @@ func (s *Service) proof(operatorID, name string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// DomainsAwaitingKey lists the domains of all operators whose ownership key the platform's
+// support has not entered yet, oldest first, after the one whose id is cursor.
+func (s *Service) DomainsAwaitingKey(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error) {
+	return s.o.System.DomainsWithoutProof(ctx, cursor, limit)
+}
+
 // SetDomainProof enters the key that the platform's upstream asks for as proof of a
-// domain. Errors are Problems with the field key, and NotFound.
-func (s *Service) SetDomainProof(ctx context.Context, operatorID, id, key string) error {
+// domain of any operator. The same key again changes nothing; with another one ownership
+// has to be proven anew. Errors are Problems with the field key, Conflict if the platform
+// makes the keys itself, and NotFound.
+func (s *Service) SetDomainProof(ctx context.Context, id, key string) (store.CheckedDomain, error) {
 	key = strings.TrimSpace(key)
 	if !s.o.UpstreamSigns {
-		return waypost.NewError(waypost.Conflict, "upstream_does_not_sign", "the platform signs itself and makes its own keys")
+		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "upstream_does_not_sign",
+			"the platform signs itself and makes its own keys (WAYPOST_UPSTREAM_SIGNS is off)")
 	}
 	if len(key) < 8 || len(key) > 200 || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
-		return Problems{waypost.FieldError("key", "8 to 200 letters, digits, hyphens and underscores")}
+		return store.CheckedDomain{}, Problems{waypost.FieldError("key", "8 to 200 letters, digits, hyphens and underscores")}
 	}
-	defer s.o.Directory.forget(operatorID)
-	return s.o.Store.SetDomainProof(ctx, operatorID, id, key, time.Now())
+	d, err := s.o.System.AnyDomain(ctx, id)
+	if err != nil || d.Proof == key {
+		return d, err
+	}
+	defer s.o.Directory.forget(d.OperatorID)
+	if err := s.o.Store.SetDomainProof(ctx, d.OperatorID, id, key, time.Now()); err != nil {
+		return store.CheckedDomain{}, err
+	}
+	return s.o.Store.Domain(ctx, d.OperatorID, id)
 }
 
 // RemoveDomain gives a domain up. Its senders stay, and are not used on the built-in

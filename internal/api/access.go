@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -52,6 +53,7 @@ func rules() map[string]rule {
 		"claim-domain":        tenant(waypost.ScopeSettings),
 		"get-domain":          tenant(waypost.ScopeSettings),
 		"check-domain":        tenant(waypost.ScopeSettings),
+		"link-domain":         tenant(waypost.ScopeSettings),
 		"remove-domain":       tenant(waypost.ScopeSettings),
 		"list-domain-events":  tenant(waypost.ScopeSettings),
 		"list-suppressions":   tenant(waypost.ScopeSettings),
@@ -65,6 +67,15 @@ func rules() map[string]rule {
 		"list-credentials":  platform,
 		"create-credential": platform,
 		"revoke-credential": platform,
+
+		"get-platform-dns": platform,
+		"rotate-dkim":      platform,
+
+		"list-waiting-senders": platform,
+		"approve-sender":       platform,
+		"reject-sender":        platform,
+		"list-waiting-domains": platform,
+		"set-domain-key":       platform,
 	}
 }
 
@@ -73,6 +84,7 @@ type caller struct {
 	principal waypost.Principal
 	operation *huma.Operation
 	peer      string           // client address
+	base      string           // where the client reaches this server
 	account   *waypost.Account // of the operator it works for; nil for operations of the platform
 	release   func()           // gives back the memory of the request body
 }
@@ -89,7 +101,8 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 
 // access is the middleware that lets nobody through who may not.
 func (s *server) access(ctx huma.Context, next func(huma.Context)) {
-	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), release: func() {}}
+	r, _ := humago.Unwrap(ctx)
+	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), base: s.base(r), release: func() {}}
 	if err := s.authorize(ctx, c); err != nil {
 		s.refuse(ctx, err)
 		return

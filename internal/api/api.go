@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -53,6 +54,12 @@ type Tests interface {
 	New(now time.Time) (address string, arrived <-chan inbound.Verdict, ok bool)
 }
 
+// Notices tells operators what the platform's support decided.
+type Notices interface {
+	SendersAssigned(ctx context.Context, operatorID string, senders []waypost.Sender)
+	SenderRejected(ctx context.Context, s waypost.Sender)
+}
+
 // Options make the handler.
 type Options struct {
 	Store     *store.Store
@@ -63,10 +70,14 @@ type Options struct {
 	Queue     Queue
 	Sandbox   Sandbox
 	Domains   Domains
-	Tests     Tests // nil: there is no return path of our own
+	Tests     Tests   // nil: there is no return path of our own
+	Notices   Notices // nil: nobody is told
 	Platform  route.Platform
 
-	PublicURL      string         // where clients reach this server, for the description; "" leaves it out
+	PlatformDNS PlatformDNS
+
+	PublicURL      string         // where clients reach this server, for links and the description; "" goes by the request
+	LinkKeys       [][]byte       // links to domains' pages are signed with the first and known by any; nil: they end with the process
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	MaxMessageSize int64          // bytes; 0 means 25 MiB
 	BodyBudget     int64          // bytes of memory for big requests at once, beside 64 MiB for small ones; 0 means 192 MiB
@@ -74,7 +85,7 @@ type Options struct {
 	Log            *slog.Logger
 }
 
-// New returns the handler of /v1/, /openapi.json, /openapi.yaml and /docs. It answers
+// New returns the handler of /v1/, /dns/, /openapi.json, /openapi.yaml and /docs. It answers
 // any other path with 404. It panics if an operation is not in the table of rules, or its
 // body cannot be checked, so a program with such a hole does not start.
 func New(o Options) http.Handler {
@@ -88,11 +99,14 @@ func New(o Options) http.Handler {
 	s.registerSuppressions()
 	s.registerOperators()
 	s.registerCredentials()
+	s.registerPlatform()
+	s.registerApproval()
 	for id := range s.rules {
 		if !s.registered[id] {
 			panic(fmt.Sprintf("api: there is a rule for %q, but no such operation", id))
 		}
 	}
+	s.serveDNSPages()
 	s.describe()
 	return s.observe(s.unmatched(s.mux))
 }
@@ -104,6 +118,7 @@ type server struct {
 	rules      map[string]rule
 	registered map[string]bool
 	failures   *failures
+	looks      *limiters           // at domains' pages, per client address
 	budget     *semaphore.Weighted // of large bodies
 	small      *semaphore.Weighted // of small ones
 	tests      *testRuns
@@ -122,9 +137,12 @@ func newServer(o Options) *server {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if len(o.LinkKeys) == 0 {
+		o.LinkKeys = [][]byte{[]byte(rand.Text())}
+	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), rules: rules(), registered: map[string]bool{},
-		failures: newFailures(), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
+		failures: newFailures(), looks: newLimiters(1, 60), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{

@@ -32,6 +32,7 @@ func tags() []*huma.Tag {
 		{Name: "Domains and senders", Description: "From which addresses mail may leave on the built-in gateway, and the DNS records that takes."},
 		{Name: "Suppressions", Description: "Addresses that an operator must not mail."},
 		{Name: "Operators", Description: "For the platform: its operators and their keys."},
+		{Name: "Platform", Description: "For the platform: its own DNS records and signing keys, and what its support decides and enters."},
 	}
 }
 

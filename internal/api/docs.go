@@ -14,18 +14,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-//go:embed docs.html docs.css
-var docsFiles embed.FS
+//go:embed docs.html docs.css dnspage.html dnspage.css dnspage.js
+var pageFiles embed.FS
 
 // docsPage writes the description for people: one page without scripts that loads
 // nothing, and the policy that goes with it.
 func docsPage(doc *huma.OpenAPI) (page []byte, policy string) {
-	style, err := docsFiles.ReadFile("docs.css")
+	style, err := pageFiles.ReadFile("docs.css")
 	if err != nil {
 		panic(fmt.Sprintf("api: docs page: %v", err))
 	}
 	hash := sha256.Sum256(style)
-	t := template.Must(template.New("docs.html").Funcs(template.FuncMap{"prose": prose}).ParseFS(docsFiles, "docs.html"))
+	t := template.Must(template.New("docs.html").Funcs(template.FuncMap{"prose": prose}).ParseFS(pageFiles, "docs.html"))
 	var out bytes.Buffer
 	err = t.Execute(&out, struct {
 		Title, Description string

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	lookSoon   = time.Minute      // a domain that somebody looks at is checked that soon
-	firstCheck = 15 * time.Second // how long the answer to a claim waits for the first check
+	lookSoon       = time.Minute      // a domain that somebody looks at is checked that soon
+	firstCheckTime = 15 * time.Second // how long the answer to a claim waits for the first check
 )
 
 func (s *server) registerDomains() {
@@ -36,6 +36,12 @@ func (s *server) registerDomains() {
 		ID: "check-domain", Method: http.MethodPost, Path: "/v1/domains/{id}/check", Tag: "Domains and senders", Status: http.StatusOK,
 		Summary: "Check a domain now", Description: "Asks the domain's own name servers and answers with what they say.",
 	}, s.checkDomain)
+	register(s, operation{
+		ID: "link-domain", Method: http.MethodPost, Path: "/v1/domains/{id}/link", Tag: "Domains and senders", Status: http.StatusCreated,
+		Summary: "Make a link for whoever runs the DNS",
+		Description: "To a page with the records of this domain, ready to copy, and their state, live. It needs no login and shows nothing else. " +
+			"It ends by itself, and when the domain is given up.",
+	}, s.linkDomain)
 	register(s, operation{
 		ID: "remove-domain", Method: http.MethodDelete, Path: "/v1/domains/{id}", Tag: "Domains and senders", Status: http.StatusNoContent,
 		Summary: "Give a domain up", Description: "Its senders stay, and are not used on the built-in gateway any more.",
@@ -63,20 +69,25 @@ type domain struct {
 
 func showDomain(d store.CheckedDomain) domain {
 	out := domain{
-		ID: d.ID, Domain: d.Name, State: "claimed", ReturnPath: d.ReturnPath, ProvenAt: stamp(d.Proven), AuthorizedAt: stamp(d.Authorized),
+		ID: d.ID, Domain: d.Name, State: domainState(d.Domain), ReturnPath: d.ReturnPath, ProvenAt: stamp(d.Proven), AuthorizedAt: stamp(d.Authorized),
 		CheckedAt: stamp(d.Checked), NextCheckAt: stamp(d.Next), CreatedAt: stamp(d.Created), Records: []verify.Item{},
-	}
-	switch {
-	case !d.Authorized.IsZero():
-		out.State = "authorized"
-	case !d.Proven.IsZero():
-		out.State = "proven"
 	}
 	var r verify.Report
 	if json.Unmarshal([]byte(d.Report), &r) == nil && r.Items != nil {
 		out.Records, out.Zone = r.Items, verify.Zone(r)
 	}
 	return out
+}
+
+func domainState(d waypost.Domain) string {
+	switch {
+	case !d.Authorized.IsZero():
+		return "authorized"
+	case !d.Proven.IsZero():
+		return "proven"
+	default:
+		return "claimed"
+	}
 }
 
 func (s *server) listDomains(ctx context.Context, c *caller, _ *struct{}) (*answer[Page[domain]], error) {
@@ -97,14 +108,18 @@ func (s *server) claimDomain(ctx context.Context, c *caller, in *answer[newDomai
 	if err != nil {
 		return nil, err
 	}
-	// The first check tells which records to publish; it is the watcher's work all the
-	// same, so what it cannot find out now it finds out later.
-	ctx, cancel := context.WithTimeout(ctx, firstCheck)
+	return &answer[domain]{showDomain(s.firstCheck(ctx, claimed))}, nil
+}
+
+// firstCheck checks a domain, which tells what records to publish. It is the watcher's work
+// all the same, so what it cannot find out now it finds out later.
+func (s *server) firstCheck(ctx context.Context, d store.CheckedDomain) store.CheckedDomain {
+	ctx, cancel := context.WithTimeout(ctx, firstCheckTime)
 	defer cancel()
-	if checked, err := s.Domains.CheckNow(ctx, c.operator(), claimed.ID); err == nil {
-		claimed = checked
+	if checked, err := s.Domains.CheckNow(ctx, d.OperatorID, d.ID); err == nil {
+		return checked
 	}
-	return &answer[domain]{showDomain(claimed)}, nil
+	return d
 }
 
 func (s *server) getDomain(ctx context.Context, c *caller, in *ByID) (*answer[domain], error) {

@@ -1,6 +1,15 @@
 package api
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// LinkToken is the token of a link to a domain's page.
+func LinkToken(key []byte, operatorID, domainID string, expires time.Time) string {
+	token, _ := linkToken(key, linked{operatorID: operatorID, domainID: domainID, expires: expires})
+	return token
+}
 
 // RegisterWithoutRule registers an operation that is not in the table of rules.
 func RegisterWithoutRule() {

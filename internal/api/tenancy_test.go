@@ -92,8 +92,12 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"/v1/sandbox/messages/{id}": collect(t, boxed.Sandbox(t.Context()))[0].ID,
 		"/v1/operators/{id}":        a.id, "/v1/operators/{id}/credentials": a.id, "/v1/operators/{id}/credentials/{credential_id}": a.id,
 	}
-	for _, path := range []string{"", "/check", "/events"} {
+	for _, path := range []string{"", "/check", "/events", "/link"} {
 		ids["/v1/domains/{id}"+path] = domain.ID
+	}
+	ids["/v1/platform/domains/{id}/key"] = domain.ID
+	for _, action := range []string{"approve", "reject"} {
+		ids["/v1/platform/senders/{id}/"+action] = senders[0].ID
 	}
 	ids["/v1/senders/{id}"] = senders[0].ID
 	ids["/v1/sandbox/messages/{id}/raw"] = ids["/v1/sandbox/messages/{id}"]
@@ -111,18 +115,25 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"create-operator":     `{"name":"Charlie","product":"cloud"}`,
 		"change-operator":     `{"suspended":true}`,
 		"create-credential":   `{}`,
+		"link-domain":         `{}`,
+		"approve-sender":      `{"force":true}`,
+		"reject-sender":       `{"reason":"x"}`,
+		"set-domain-key":      `{"key":"0123456789"}`,
 	}
 	queries := map[string]string{
 		"list-messages":      "?recipient=" + marker + "*",
 		"list-suppressions":  "?address=" + marker + "*",
 		"remove-suppression": "?address=" + marker + "@blocked.example",
 	}
+	platforms := func(path string) bool {
+		return strings.HasPrefix(path, "/v1/operators") || strings.HasPrefix(path, "/v1/platform/")
+	}
 	before := a.state(t)
 	asked := map[string]int{}
 	for name, c := range map[string]*client.Client{"operator": b.Client, "platform": w.root.For(b.id)} {
 		for path, operations := range w.description(t).Paths {
 			for method, op := range operations {
-				if name == "platform" && strings.HasPrefix(path, "/v1/operators") {
+				if name == "platform" && platforms(path) {
 					continue // the platform may
 				}
 				target := strings.NewReplacer("{id}", ids[path], "{credential_id}", credentials[0].ID).Replace(path)
@@ -146,7 +157,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 				if denied := res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusForbidden; strings.Contains(path, "{") && !denied {
 					t.Errorf("%s, want 403 or 404", label)
 				}
-				if strings.HasPrefix(path, "/v1/operators") && res.StatusCode != http.StatusForbidden {
+				if platforms(path) && res.StatusCode != http.StatusForbidden {
 					t.Errorf("%s, want 403", label)
 				}
 				if res.StatusCode >= 500 {

@@ -118,13 +118,25 @@ func (s *server) testSettings(ctx context.Context, c *caller, in *answer[newTest
 	if !s.tests.allow(c.operator()) {
 		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", "ten test mails a minute are allowed")
 	}
+	run, err := s.runTest(ctx, c, tested, s.testMail(tested, to), arrived)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[testResult]{run.show()}, nil
+}
+
+// runTest sends a test mail with an account as it would be, and waits a while for its end
+// and, if it comes back to us, for the verdict.
+func (s *server) runTest(
+	ctx context.Context, c *caller, tested *waypost.Account, mail mime.Composition, arrived <-chan inbound.Verdict,
+) (*testRun, error) {
 	c.principal.FromPolicy = waypost.FromReplace // the From is ours
-	sub, err := s.compose(c, s.testMail(tested, to))
+	sub, err := s.compose(c, mail)
 	if err != nil {
 		return nil, err
 	}
 	run := newTestRun(c.operator())
-	sub.Source, sub.Kind, sub.Recipients = "test", waypost.KindTest, []string{to}
+	sub.Source, sub.Kind, sub.Recipients = "test", waypost.KindTest, []string{mail.To[0].Email}
 	sub.Once = &waypost.Once{Account: tested, Step: run.step, Done: run.end}
 	got, err := s.Accepter.Accept(ctx, sub)
 	if err != nil {
@@ -141,7 +153,7 @@ func (s *server) testSettings(ctx context.Context, c *caller, in *answer[newTest
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return &answer[testResult]{run.show()}, nil
+	return run, nil
 }
 
 // testAddress is where a test mail goes: to the address that was given, or to a one-time

@@ -45,6 +45,7 @@ type App struct {
 	Tests   *inbound.Tests  // nil without a return path of our own
 	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
 
+	rotation *rotation      // nil if no key of ours signs
 	guards   []*guard.Guard // to be told when this machine's addresses change
 	health   *obs.Health
 	smtp     *smtpd.Server
@@ -126,7 +127,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	disk := newDisk(c.DataDir, c.DiskReserve)
 	a.Submit = submit.New(submit.Options{
 		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform, Hostname: c.Hostname,
-		Limits:    submit.Limits{Size: c.MaxMessageSize, PerMinute: c.CredentialRate},
+		Limits:    submit.Limits{Size: c.MaxMessageSize, PerMinute: c.CredentialRate, LongestLife: longestLife},
 		Retention: submit.Retention{Content: c.RetentionContent, Reports: c.RetentionReports},
 		Full:      disk.full, Observe: a.Metrics, Log: a.Log,
 	})
@@ -134,6 +135,9 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if !a.Platform.Sandbox() {
 		if a.Domains, err = a.newWatcher(notices); err != nil {
 			return a, err
+		}
+		if !c.UpstreamSigns {
+			a.rotation = &rotation{app: a, notices: notices}
 		}
 	}
 
@@ -191,7 +195,7 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 	return deliver.New(deliver.Options{
 		Platform: a.Platform, Keys: a.Keys, Resolver: resolver, MX: mx, Relays: relayGuard, Upstream: upstream,
 		ReturnPath: route.ReturnPath{Domain: verify.BounceDomain(c.PlatformDomain), Key: a.Ring.Derive("return path")},
-		HELO:       c.Hostname, MXPort: c.MXPort, Roots: o.Timeouts.Roots, Timeouts: o.Timeouts.Timeouts,
+		HELO:       c.Hostname, UpstreamSigns: c.UpstreamSigns, MXPort: c.MXPort, Roots: o.Timeouts.Roots, Timeouts: o.Timeouts.Timeouts,
 		Connect: o.Timeouts.Connect, Logins: o.Timeouts.Logins, Log: a.Log,
 	}), nil
 }

@@ -111,6 +111,24 @@ func (n *notices) SendersAssigned(ctx context.Context, operatorID string, sender
 	n.send(a, "senders-"+senders[0].ID, "Your sender address is in use", b.String())
 }
 
+// SenderRejected tells an operator that an address is not used, and why.
+func (n *notices) SenderRejected(ctx context.Context, s waypost.Sender) {
+	a, err := n.app.Directory.Get(ctx, s.OperatorID)
+	if err != nil {
+		n.app.Log.Error("cannot send a notice", "operator", s.OperatorID, "error", err)
+		return
+	}
+	n.send(a, "sender-rejected-"+s.ID, "Your sender address was rejected", fmt.Sprintf(
+		"Hello %s,\r\n\r\n"+
+			"the platform's support has rejected this sender address for the built-in gateway:\r\n\r\n"+
+			"  %s\r\n\r\n"+
+			"The reason:\r\n\r\n"+
+			"  %s\r\n\r\n"+
+			"No mail is lost: it leaves with the platform's default sender and your name. To ask again, remove the\r\n"+
+			"sender and add it anew.\r\n",
+		a.Name, s.Address, s.Reason))
+}
+
 func domainSubject(e waypost.DomainEvent) string {
 	switch e.Type {
 	case waypost.DomainAuthorized:

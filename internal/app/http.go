@@ -16,8 +16,9 @@ func (a *App) listenHTTP() error {
 	o := api.Options{
 		Store: a.Store, Accounts: a.Accounts, Directory: a.Directory, Auth: a.Auth, Accepter: a.Submit, Queue: a.Queue,
 		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
-		MaxMessageSize: a.Config.MaxMessageSize, Log: a.Log,
+		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log,
 	}
+	o.PlatformDNS = a.Base
 	o.Domains = noDomains{}
 	if a.Domains != nil {
 		o.Domains = a.Domains

@@ -51,7 +51,7 @@ func (a *App) listenBounce() error {
 		domains = append(domains, from)
 	}
 	server := smtpd.New(smtpd.Options{
-		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: c.MaxMessageSize, MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20,
+		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: c.MaxMessageSize, MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
 		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, Domain: bounce, Domains: domains, Keep: a.keepRole}},
 		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
@@ -80,8 +80,14 @@ func (r returnPath) Receive(ctx context.Context, m smtpd.Received) error {
 	})
 }
 
+// maxRoleMail bounds what a stranger may leave in the local mailbox with one mail.
+const maxRoleMail = 1 << 20
+
 // keepRole keeps a mail to postmaster or abuse in the platform's local mailbox.
 func (a *App) keepRole(ctx context.Context, to string, m inbound.Arrival) error {
+	if len(m.Data) > maxRoleMail {
+		return waypost.NewError(waypost.TooLarge, "too_large", fmt.Sprintf("this mailbox takes messages of up to %d bytes", maxRoleMail))
+	}
 	subject := ""
 	if header, _, err := message.Split(m.Data); err == nil {
 		if h, err := message.ParseHeader(header, message.Limits{}); err == nil {

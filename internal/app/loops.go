@@ -27,6 +27,7 @@ const (
 func (a *App) startLoops(disk *disk) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.Directory.OnChange(a.Auth.Changed)
+	a.Directory.OnChange(a.Keys.changed)
 	a.Directory.OnChange(a.Queue.Changed)
 	a.loops.Go(func() {
 		if err := a.Queue.Run(ctx); err != nil {
@@ -44,6 +45,9 @@ func (a *App) startLoops(disk *disk) {
 	a.loops.Go(func() { every(ctx, refreshEvery, a.refresh) })
 	if a.Domains != nil {
 		a.loops.Go(func() { every(ctx, choreEvery, a.checkDomains) })
+	}
+	if a.rotation != nil {
+		a.loops.Go(func() { every(ctx, choreEvery, a.rotation.tick) })
 	}
 	// Last registered, first drained: nothing new starts while the rest ends.
 	a.later("loops", func(context.Context) error { cancel(); return nil })

@@ -35,11 +35,18 @@ func (n *notices) relayFailing(a *waypost.Account, reason string) {
 		a.Name, host, reason))
 }
 
-// send submits a notice, once in a period: the idempotency key makes it so across
-// nodes and restarts.
+// send submits a notice.
 func (n *notices) send(a *waypost.Account, kind, subject, text string) {
+	if err := n.submit(a, kind, subject, text); err != nil {
+		n.app.Log.Error("cannot send a notice", "notice", kind, "operator", a.ID, "error", err)
+	}
+}
+
+// submit submits a notice, once in a period: the idempotency key makes it so across nodes
+// and restarts. Without a contact there is nobody to tell.
+func (n *notices) submit(a *waypost.Account, kind, subject, text string) error {
 	if a.Contact == "" {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -54,8 +61,7 @@ func (n *notices) send(a *waypost.Account, kind, subject, text string) {
 		Headers:   map[string]string{"Auto-Submitted": "auto-generated"}, // RFC 3834: nobody should answer it
 	})
 	if err != nil {
-		n.app.Log.Error("cannot write a notice", "notice", kind, "operator", a.ID, "error", err)
-		return
+		return fmt.Errorf("write it: %w", err)
 	}
 	_, err = n.app.Submit.Accept(ctx, waypost.Submission{
 		Principal:  waypost.Principal{OperatorID: waypost.PlatformOperatorID, Scopes: []waypost.Scope{waypost.ScopeSend}},
@@ -64,7 +70,5 @@ func (n *notices) send(a *waypost.Account, kind, subject, text string) {
 		IdempotencyKey: fmt.Sprintf("notice/%s/%s/%d", kind, a.ID, now.Unix()/int64(noticePeriod.Seconds())),
 		BodySHA256:     []byte("notice"), // whatever it says: one in a period
 	})
-	if err != nil {
-		n.app.Log.Error("cannot send a notice", "notice", kind, "operator", a.ID, "error", err)
-	}
+	return err
 }

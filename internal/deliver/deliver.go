@@ -31,14 +31,18 @@ type Options struct {
 	Relays     *guard.Guard // dials operators' relays
 	Upstream   *guard.Guard // dials the platform's own upstream: not guarded against private addresses
 	HELO       string
-	MXPort     int            // 25
-	Roots      *x509.CertPool // for relays; nil: the system's
-	Timeouts   smtpc.Timeouts // zero fields get smtpc's defaults
-	Connect    time.Duration  // TCP connect, per address; 0 means 30 s
-	Logins     int            // per minute and relay; 0 means 60
-	Mails      int            // per session; 0 means 100 to an MX, 500 to a relay
-	Log        *slog.Logger
-	Now        func() time.Time // for signatures; nil means time.Now
+
+	// UpstreamSigns says that the upstream signs what goes through it: no signature of ours.
+	UpstreamSigns bool
+
+	MXPort   int            // 25
+	Roots    *x509.CertPool // for relays; nil: the system's
+	Timeouts smtpc.Timeouts // zero fields get smtpc's defaults
+	Connect  time.Duration  // TCP connect, per address; 0 means 30 s
+	Logins   int            // per minute and relay; 0 means 60
+	Mails    int            // per session; 0 means 100 to an MX, 500 to a relay
+	Log      *slog.Logger
+	Now      func() time.Time // for signatures; nil means time.Now
 }
 
 // Deliverer delivers jobs.

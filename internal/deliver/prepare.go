@@ -31,7 +31,7 @@ func (t *try) prepare(ctx context.Context) bool {
 	if chosen.Replaced {
 		header = message.ForAttempt(header, &chosen.Address)
 	}
-	if t.job.Route == waypost.RouteRelay { // what the operator's server signs is its business
+	if t.signedByOthers() {
 		t.pieces = [][]byte{header, m.Body}
 		return true
 	}
@@ -53,6 +53,13 @@ func (t *try) prepare(ctx context.Context) bool {
 	t.step(waypost.PhaseRoute, started, false, errUnsigned.Error())
 	t.failAll(waypost.PhaseRoute, errUnsigned)
 	return false
+}
+
+// signedByOthers reports whether the server that takes the mail signs it: what an
+// operator's own server does is its business, and the platform's upstream may be declared
+// as signing (promise 6 of the design).
+func (t *try) signedByOthers() bool {
+	return t.job.Route == waypost.RouteRelay || t.job.Route == waypost.RouteUpstream && t.d.o.UpstreamSigns
 }
 
 // sign returns the DKIM-Signature field. One signature does for all jobs of a message

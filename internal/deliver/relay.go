@@ -32,8 +32,8 @@ func (t *try) fallback() bool {
 	return p.Upstream != nil && p.UpstreamMode == route.UpstreamFallback && !t.job.Pinned
 }
 
-// toUpstream hands the mail to the platform's upstream relay, signed and with our
-// return paths, as direct delivery would.
+// toUpstream hands the mail to the platform's upstream relay, signed (unless the upstream
+// does that) and with our return paths, as direct delivery would.
 func (t *try) toUpstream(ctx context.Context) {
 	t.route = waypost.RouteUpstream
 	t.overRelay(ctx, relayTo{relay: t.d.o.Platform.Upstream, guard: t.d.o.Upstream, owner: "upstream"}, t.each)

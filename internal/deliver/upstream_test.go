@@ -1,6 +1,8 @@
 package deliver_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -57,6 +59,24 @@ func TestUpstreamInsteadCarriesSignedMailWithOurReturnPaths(t *testing.T) {
 			t.Errorf("recorded as %s", got[i].Route)
 		}
 	}
+}
+
+func TestAnUpstreamThatSignsGetsMailWithoutASignatureOfOurs(t *testing.T) {
+	up := mailtest.StartSMTP(t, mailtest.Knobs{})
+	w := upstreamWorld(t, up, route.UpstreamInstead, func(o *deliver.Options) { o.UpstreamSigns = true })
+	w.keys.fail(errors.New("no key")) // nor is one needed
+	j := direct("a@site0.test")
+	j.Route, j.Relay = waypost.RouteUpstream, nil
+	outcomes(t, w.send(j), delivered)
+	mails := up.Mails()
+	if len(mails) != 1 || bytes.Contains(mails[0].Data, []byte("DKIM-Signature")) {
+		t.Errorf("%+v", mails)
+	}
+	if id, ok := w.path.Delivery(mails[0].From); !ok || id != j.Deliveries[0].ID {
+		t.Errorf("return path %s", mails[0].From)
+	}
+	// What leaves directly is never unsigned, whatever the upstream does.
+	outcomes(t, w.send(direct("a@example.test")), temporary)
 }
 
 func TestFallbackCarriesWhatCannotBeConnected(t *testing.T) {

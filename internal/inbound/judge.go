@@ -2,13 +2,14 @@ package inbound
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/mail"
 	"net/netip"
-	"net/textproto"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 	"github.com/emersion/go-msgauth/dmarc"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/waypost/waypost/internal/dns"
 )
 
 // Arrival is a message as it came in.
@@ -79,49 +82,55 @@ type Judge struct {
 	Resolver Resolver
 }
 
-// maxSignatures bounds how many signatures of one message are checked.
-const maxSignatures = 8
+// Bounds of what is judged. The libraries that check signatures take time and memory that
+// grow faster than a header, or a body of empty lines, does.
+const (
+	maxSignatures = 8
+	maxHeader     = 64 << 10
+	maxJudged     = 512 << 10
+)
 
-// Judge judges one message. It never fails: what cannot be checked says so.
+// Judge judges one message. It never fails: what cannot be checked says so. All texts of
+// the verdict are of one printable line and bounded, whatever the message says.
 func (j *Judge) Judge(ctx context.Context, a Arrival) Verdict {
-	v := Verdict{Peer: a.Peer.String(), TLS: a.TLS, Size: len(a.Data)}
-	fromDomain := ""
-	if from, err := fromOf(a.Data); err == nil {
-		v.From = from
-		fromDomain = strings.ToLower(from[strings.LastIndexByte(from, '@')+1:])
+	v := Verdict{TLS: a.TLS, Size: len(a.Data)}
+	if a.Peer.IsValid() {
+		v.Peer = a.Peer.String()
 	}
-	record, org, recordErr := j.dmarcRecord(ctx, fromDomain)
-	strictSPF := record != nil && record.SPFAlignment == dmarc.AlignmentStrict
-	strictDKIM := record != nil && record.DKIMAlignment == dmarc.AlignmentStrict
+	header := headerOf(a.Data)
+	from, fromDomain, noFrom := fromOf(header)
+	v.From = plain(from)
+	policy := j.policy(ctx, fromDomain)
 	v.SPF = j.spf(ctx, a)
-	v.SPF.Aligned = v.SPF.Result == string(spf.Pass) && aligned(fromDomain, v.SPF.Domain, strictSPF)
-	v.DKIM = j.dkim(ctx, a.Data)
+	v.SPF.Aligned = v.SPF.Result == string(spf.Pass) && aligned(fromDomain, v.SPF.Domain, policy.strictSPF)
+	v.DKIM = j.dkim(ctx, header, a.Data)
 	pass := v.SPF.Aligned
 	for i := range v.DKIM {
 		s := &v.DKIM[i]
-		s.Aligned = s.Result == "pass" && aligned(fromDomain, s.Domain, strictDKIM)
+		s.Aligned = s.Result == resultPass && aligned(fromDomain, s.Domain, policy.strictDKIM)
 		pass = pass || s.Aligned
 	}
-	v.DMARC = DMARC{Domain: fromDomain}
+	v.DMARC = DMARC{Result: policy.failure, Domain: fromDomain, Policy: policy.policy, Reason: policy.reason}
 	switch {
-	case fromDomain == "":
-		v.DMARC.Result, v.DMARC.Reason = "permerror", "there is no From with a domain"
-	case recordErr != nil:
-		v.DMARC.Result, v.DMARC.Reason = "temperror", "the DMARC record could not be read"
-	case record == nil:
-		v.DMARC.Result, v.DMARC.Reason = "none", "there is no DMARC record at _dmarc."+fromDomain+orAt(org, fromDomain)
+	case noFrom != "":
+		v.DMARC.Result, v.DMARC.Reason = resultPermError, noFrom
+	case policy.failure != "":
 	case pass:
-		v.DMARC.Result = "pass"
+		v.DMARC.Result = resultPass
 	default:
 		v.DMARC.Result = "fail"
-	}
-	if record != nil {
-		v.DMARC.Policy = string(record.Policy)
 	}
 	v.Results = j.results(v, a)
 	v.Problems = problems(v)
 	return v
 }
+
+// Results that several methods have (RFC 8601 section 2.7).
+const (
+	resultPass      = "pass"
+	resultTempError = "temperror"
+	resultPermError = "permerror"
+)
 
 func orAt(org, domain string) string {
 	if org == "" || org == domain {
@@ -130,116 +139,177 @@ func orAt(org, domain string) string {
 	return " or _dmarc." + org
 }
 
-func fromOf(data []byte) (string, error) {
-	end := bytes.Index(data, []byte("\r\n\r\n"))
-	if end < 0 {
-		return "", errors.New("no header")
+// headerOf is the header of a message without the empty line behind it. There may be
+// nothing behind the header (RFC 5322 section 3.5).
+func headerOf(data []byte) []byte {
+	if bytes.HasPrefix(data, []byte("\r\n")) {
+		return nil
 	}
-	m, err := mail.ReadMessage(bytes.NewReader(data[:end+4]))
+	if end := bytes.Index(data, []byte("\r\n\r\n")); end >= 0 {
+		return data[:end+2]
+	}
+	return data
+}
+
+// fromOf is the address in From and its domain in A-labels, or why there is none.
+func fromOf(header []byte) (address, domain, problem string) {
+	if len(header) > maxHeader {
+		return "", "", "the header is too large to be read"
+	}
+	m, err := mail.ReadMessage(io.MultiReader(bytes.NewReader(header), strings.NewReader("\r\n")))
 	if err != nil {
-		return "", err
+		return "", "", "the header cannot be read"
 	}
-	if len(m.Header[textproto.CanonicalMIMEHeaderKey("From")]) != 1 {
-		return "", errors.New("not one From")
+	if n := len(m.Header["From"]); n != 1 {
+		return "", "", fmt.Sprintf("there are %d From fields and has to be one", n)
 	}
 	list, err := m.Header.AddressList("From")
 	if err != nil || len(list) != 1 {
-		return "", errors.New("not one address in From")
+		return "", "", "there is not one address in From"
 	}
-	return list[0].Address, nil
+	address = list[0].Address
+	domain, err = dns.ToASCII(address[strings.LastIndexByte(address, '@')+1:])
+	if err != nil || domain == "" {
+		return address, "", "the address in From has no domain"
+	}
+	return address, domain, ""
 }
 
 func (j *Judge) spf(ctx context.Context, a Arrival) SPF {
-	sender, domain := a.MailFrom, strings.ToLower(a.Hello) // RFC 7208 section 2.4: so is the null sender judged
+	sender, domain := a.MailFrom, a.Hello // RFC 7208 section 2.4: so is the null sender judged
 	if at := strings.LastIndexByte(sender, '@'); at >= 0 {
-		domain = strings.ToLower(sender[at+1:])
+		domain = sender[at+1:]
 	}
+	if ascii, err := dns.ToASCII(domain); err == nil {
+		domain = ascii
+	}
+	domain = plain(domain)
 	if !a.Peer.IsValid() {
 		return SPF{Result: string(spf.None), Domain: domain, Reason: "who brought the mail is unknown"}
 	}
-	result, err := spf.CheckHostWithSender(net.IP(a.Peer.AsSlice()), a.Hello, sender, spf.WithResolver(j.Resolver), spf.WithContext(ctx))
+	result, err := spf.CheckHostWithSender(net.IP(a.Peer.AsSlice()), a.Hello, sender,
+		spf.WithResolver(honest{j.Resolver}), spf.WithContext(ctx))
 	out := SPF{Result: string(result), Domain: domain}
 	if err != nil && result != spf.Pass {
-		out.Reason = err.Error()
+		out.Reason = plain(err.Error())
 	}
 	return out
 }
 
-func (j *Judge) dkim(ctx context.Context, data []byte) []DKIM {
-	found, err := dkim.VerifyWithOptions(bytes.NewReader(data), &dkim.VerifyOptions{
-		LookupTXT:        func(name string) ([]string, error) { return j.Resolver.LookupTXT(ctx, name) },
+func (j *Judge) dkim(ctx context.Context, header, data []byte) []DKIM {
+	if len(header) > maxHeader || len(data) > maxJudged {
+		return []DKIM{{Result: "neutral", Reason: "the message is too large to be checked here"}}
+	}
+	r := io.Reader(bytes.NewReader(data))
+	if len(header) == len(data) { // without the empty line
+		r = io.MultiReader(r, strings.NewReader("\r\n"))
+	}
+	found, err := dkim.VerifyWithOptions(r, &dkim.VerifyOptions{
+		LookupTXT:        func(name string) ([]string, error) { return honest{j.Resolver}.LookupTXT(ctx, name) },
 		MaxVerifications: maxSignatures,
 	})
+	if err != nil && !errors.Is(err, dkim.ErrTooManySignatures) {
+		return []DKIM{{Result: "neutral", Reason: plain("the message cannot be read: " + err.Error())}}
+	}
+	names := selectors(header)
 	out := make([]DKIM, 0, len(found))
 	for i, f := range found {
-		d := DKIM{Result: "pass", Domain: strings.ToLower(f.Domain), Selector: selector(data, i)}
+		d := DKIM{Result: resultPass, Domain: plain(strings.ToLower(f.Domain))}
+		if i < len(names) {
+			d.Selector = plain(names[i])
+		}
 		if f.Err != nil {
-			d.Reason = f.Err.Error()
+			d.Reason = plain(f.Err.Error())
 			switch {
 			case dkim.IsTempFail(f.Err):
-				d.Result = "temperror"
+				d.Result = resultTempError
 			case dkim.IsPermFail(f.Err):
-				d.Result = "permerror"
+				d.Result = resultPermError
 			default:
 				d.Result = "fail"
 			}
 		}
 		out = append(out, d)
 	}
-	if err != nil && len(out) == 0 && !errors.Is(err, dkim.ErrTooManySignatures) {
-		out = append(out, DKIM{Result: "neutral", Reason: "the message cannot be read: " + err.Error()})
-	}
 	return out
 }
 
-// selector is the s= of the n-th signature.
-func selector(data []byte, n int) string {
-	end := bytes.Index(data, []byte("\r\n\r\n"))
-	if end < 0 {
-		return ""
-	}
-	m, err := mail.ReadMessage(bytes.NewReader(data[:end+4]))
-	if err != nil {
-		return ""
-	}
-	fields := m.Header["Dkim-Signature"]
-	if n >= len(fields) {
-		return ""
-	}
-	for tag := range strings.SplitSeq(fields[n], ";") {
-		if name, value, ok := strings.Cut(tag, "="); ok && strings.TrimSpace(name) == "s" {
-			return strings.TrimSpace(value)
+// selectors lists the s= of all signatures from the top, "" where there is none. It finds
+// the fields just as the library does that verifies them, so that both count alike.
+func selectors(header []byte) []string {
+	var fields []string // unfolded
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(header), "\r\n"), "\r\n") {
+		if len(fields) > 0 && line != "" && (line[0] == ' ' || line[0] == '\t') {
+			fields[len(fields)-1] += line
+			continue
 		}
+		fields = append(fields, line)
 	}
-	return ""
+	var list []string
+	for _, field := range fields {
+		name, tags, _ := strings.Cut(field, ":")
+		if !strings.EqualFold(strings.TrimSpace(name), "DKIM-Signature") {
+			continue
+		}
+		selector := ""
+		for tag := range strings.SplitSeq(tags, ";") {
+			if name, value, ok := strings.Cut(tag, "="); ok && strings.TrimSpace(name) == "s" {
+				selector = strings.Join(strings.Fields(value), "")
+			}
+		}
+		list = append(list, selector)
+	}
+	return list
 }
 
-// dmarcRecord finds the record of a From domain (RFC 7489 section 6.6.3), nil if there is
-// none, and the organizational domain.
-func (j *Judge) dmarcRecord(ctx context.Context, domain string) (*dmarc.Record, string, error) {
+// policy is what the DMARC record of a From domain asks for.
+type policy struct {
+	policy                string // p= or sp=, "" without a record
+	strictSPF, strictDKIM bool
+
+	failure string // "none", "permerror" or "temperror" if there is no record to go by
+	reason  string // of failure
+}
+
+// policy finds the record of a From domain (RFC 7489 section 6.6.3).
+func (j *Judge) policy(ctx context.Context, domain string) policy {
 	if domain == "" {
-		return nil, "", nil
+		return policy{}
 	}
-	lookup := &dmarc.LookupOptions{LookupTXT: func(name string) ([]string, error) { return j.Resolver.LookupTXT(ctx, name) }}
 	org := organizational(domain)
-	record, err := dmarc.LookupWithOptions(domain, lookup)
-	if err == nil {
-		return record, org, nil
+	for _, at := range []string{domain, org} {
+		texts, err := honest{j.Resolver}.LookupTXT(ctx, "_dmarc."+at)
+		if err != nil && !isNotFound(err) {
+			return policy{failure: resultTempError, reason: "the DMARC record could not be read"}
+		}
+		var found []string
+		for _, text := range texts {
+			if version, rest, _ := strings.Cut(text, ";"); strings.Join(strings.Fields(version), "") == "v=DMARC1" {
+				found = append(found, "v=DMARC1;"+strings.ToLower(rest)) // values are not case-sensitive
+			}
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			r, err := dmarc.Parse(found[0])
+			if err != nil {
+				return policy{failure: resultPermError, reason: "the DMARC record at _dmarc." + at + " is broken"}
+			}
+			p := policy{
+				policy: string(r.Policy), strictSPF: r.SPFAlignment == dmarc.AlignmentStrict, strictDKIM: r.DKIMAlignment == dmarc.AlignmentStrict,
+			}
+			if at != domain && r.SubdomainPolicy != "" {
+				p.policy = string(r.SubdomainPolicy)
+			}
+			return p
+		default:
+			return policy{failure: "none", reason: "there are several DMARC records at _dmarc." + at + ", so none counts"}
+		}
+		if at == org {
+			break
+		}
 	}
-	if dmarc.IsTempFail(err) {
-		return nil, org, err
-	}
-	if org == domain {
-		return nil, org, nil
-	}
-	record, err = dmarc.LookupWithOptions(org, lookup)
-	switch {
-	case err == nil:
-		return record, org, nil
-	case dmarc.IsTempFail(err):
-		return nil, org, err
-	}
-	return nil, org, nil
+	return policy{failure: "none", reason: "there is no DMARC record at _dmarc." + domain + orAt(org, domain)}
 }
 
 func organizational(domain string) string {
@@ -262,15 +332,15 @@ func aligned(from, other string, strict bool) bool {
 
 // results is what a receiver writes into Authentication-Results.
 func (j *Judge) results(v Verdict, a Arrival) string {
-	list := []authres.Result{&authres.SPFResult{Value: authres.ResultValue(v.SPF.Result), From: a.MailFrom, Helo: a.Hello}}
+	list := []authres.Result{&authres.SPFResult{Value: authres.ResultValue(v.SPF.Result), From: quotable(a.MailFrom), Helo: quotable(a.Hello)}}
 	for _, d := range v.DKIM {
-		list = append(list, &authres.DKIMResult{Value: authres.ResultValue(d.Result), Domain: d.Domain, Reason: d.Reason})
+		list = append(list, &authres.DKIMResult{Value: authres.ResultValue(d.Result), Domain: quotable(d.Domain), Reason: quotable(d.Reason)})
 	}
 	if len(v.DKIM) == 0 {
 		list = append(list, &authres.DKIMResult{Value: authres.ResultNone})
 	}
-	list = append(list, &authres.DMARCResult{Value: authres.ResultValue(v.DMARC.Result), From: v.DMARC.Domain})
-	return authres.Format(j.Hostname, list)
+	list = append(list, &authres.DMARCResult{Value: authres.ResultValue(v.DMARC.Result), From: quotable(v.DMARC.Domain)})
+	return strings.TrimSpace(strings.ReplaceAll(authres.Format(j.Hostname, list), " ;", ";"))
 }
 
 // problems says in plain sentences what failed and what to do.
@@ -280,6 +350,10 @@ func problems(v Verdict) []string {
 	switch v.SPF.Result {
 	case string(spf.Pass):
 	case string(spf.None):
+		if v.Peer == "" {
+			add("SPF: %s.", v.SPF.Reason)
+			break
+		}
 		add("SPF: %s has no SPF record, so nobody knows which servers may send for it. Publish one.", v.SPF.Domain)
 	case string(spf.Fail), string(spf.SoftFail), string(spf.Neutral):
 		add("SPF: %s does not allow %s to send for it. Add that server to its SPF record.", v.SPF.Domain, v.Peer)
@@ -288,30 +362,33 @@ func problems(v Verdict) []string {
 	default:
 		add("SPF: the record of %s is broken (%s). Correct it.", v.SPF.Domain, v.SPF.Reason)
 	}
-	good := false
+	good, passed := false, 0
 	for _, d := range v.DKIM {
 		good = good || d.Aligned
 		switch d.Result {
-		case "pass":
-		case "temperror":
+		case resultPass:
+			passed++
+		case "neutral":
+			add("DKIM: %s.", d.Reason)
+		case resultTempError:
 			add("DKIM: the key %s._domainkey.%s could not be read now. Try again.", d.Selector, d.Domain)
 		default:
-			add("DKIM: the signature of %s is not valid (%s). If its DNS record is right, something on the way changed the mail.", d.Domain, d.Reason)
+			add("DKIM: the signature of %s is not valid (%s). If its DNS record is right, something on the way changed the mail.", cmp.Or(d.Domain, "an unknown domain"), d.Reason)
 		}
 	}
 	switch {
 	case len(v.DKIM) == 0:
-		add("DKIM: the mail has no signature. The server that sends it has to sign it with a key of %s.", v.DMARC.Domain)
-	case !good && len(list) == 0:
+		add("DKIM: the mail has no signature. The server that sends it has to sign it with a key of %s.", cmp.Or(v.DMARC.Domain, "the domain in From"))
+	case !good && passed == len(v.DKIM) && v.DMARC.Domain != "":
 		add("DKIM: the signature is valid, but not of the domain in From (%s).", v.DMARC.Domain)
 	}
 	switch v.DMARC.Result {
-	case "pass":
-		if !v.SPF.Aligned {
+	case resultPass:
+		if v.SPF.Result == string(spf.Pass) && !v.SPF.Aligned {
 			add("Note: DMARC passes by DKIM alone, because bounces go to %s and not to a name of %s. That is enough.", v.SPF.Domain, v.DMARC.Domain)
 		}
 	case "none":
-		add("DMARC: %s. Publish \"v=DMARC1; p=none;\" there.", v.DMARC.Reason)
+		add("DMARC: %s. Publish one record: \"v=DMARC1; p=none;\".", v.DMARC.Reason)
 	case "fail":
 		add("DMARC: neither SPF nor DKIM passes for the domain in From (%s); with the policy %q receivers may refuse such mail.", v.DMARC.Domain, v.DMARC.Policy)
 	default:

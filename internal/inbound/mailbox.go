@@ -35,21 +35,29 @@ func (m *Mailbox) Recipient(_ context.Context, address string) error {
 	return &waypost.Error{Kind: waypost.Forbidden, Code: "no_relay", SMTP: "5.7.1", Message: "this server does not relay"}
 }
 
-// Receive takes a message for some recipients that Recipient took.
+// Receive takes a message for some recipients that Recipient took. However many they are,
+// it is kept once and judged once.
 func (m *Mailbox) Receive(ctx context.Context, recipients []string, a Arrival) error {
+	role := ""
+	var locals []string
 	for _, to := range recipients {
 		local, domain := split(to)
-		if isRole(local) && (domain == "" || slices.Contains(m.Domains, domain)) {
-			if err := m.Keep(ctx, to, a); err != nil {
-				return err
-			}
-			continue
-		}
-		if test := m.Tests.take(local, time.Now()); test != nil {
-			m.Tests.judgeFor(ctx, test, a)
+		switch {
+		case !isRole(local):
+			locals = append(locals, local)
+		case role == "" && (domain == "" || slices.Contains(m.Domains, domain)):
+			role = to
 		}
 	}
-	return nil
+	if role != "" { // first: if it fails all is sent again, and a test address is good once
+		if err := m.Keep(ctx, role, a); err != nil {
+			return err
+		}
+	}
+	if len(locals) == 0 {
+		return nil
+	}
+	return m.Tests.receive(ctx, locals, a)
 }
 
 // isRole reports the mailboxes that every mail domain has (RFC 2142).

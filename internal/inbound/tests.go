@@ -7,12 +7,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Tests are one-time addresses that somebody waits at. It is safe for concurrent use.
 type Tests struct {
 	domain string // where the addresses are
 	judge  *Judge
+	slots  chan struct{} // one is held by each message that is judged
 
 	mu    sync.Mutex
 	tests map[string]*Test // by local part
@@ -23,8 +26,7 @@ type Test struct {
 	Address string
 	made    time.Time
 	expires time.Time
-	arrived chan Verdict
-	used    bool
+	arrived chan Verdict // has room for the only one
 }
 
 // Bounds of the addresses.
@@ -33,11 +35,12 @@ const (
 	maxTests  = 1000
 	testLocal = "test-"
 	judgeTime = 30 * time.Second
+	maxAtOnce = 4 // messages judged at the same time
 )
 
 // NewTests returns addresses at a domain, whose mail judge judges.
 func NewTests(domain string, judge *Judge) *Tests {
-	return &Tests{domain: domain, judge: judge, tests: map[string]*Test{}}
+	return &Tests{domain: domain, judge: judge, slots: make(chan struct{}, maxAtOnce), tests: map[string]*Test{}}
 }
 
 // New makes an address; nil if there are too many already.
@@ -68,7 +71,7 @@ func (t *Tests) waits(local string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	test := t.tests[strings.ToLower(local)]
-	return test != nil && !test.used && !now.After(test.expires)
+	return test != nil && !now.After(test.expires)
 }
 
 // take uses an address up.
@@ -77,19 +80,37 @@ func (t *Tests) take(local string, now time.Time) *Test {
 	defer t.mu.Unlock()
 	local = strings.ToLower(local)
 	test := t.tests[local]
-	if test == nil || test.used || now.After(test.expires) {
+	if test == nil || now.After(test.expires) {
 		return nil
 	}
-	test.used = true
 	delete(t.tests, local)
 	return test
 }
 
-// judge judges a message for who waits for it.
-func (t *Tests) judgeFor(ctx context.Context, test *Test, a Arrival) {
+// receive judges a message for all who wait for it. The error says that it could not be
+// judged now; then nobody has got it.
+func (t *Tests) receive(ctx context.Context, locals []string, a Arrival) error {
 	ctx, cancel := context.WithTimeout(ctx, judgeTime)
 	defer cancel()
+	select {
+	case t.slots <- struct{}{}:
+		defer func() { <-t.slots }()
+	case <-ctx.Done():
+		return waypost.NewError(waypost.Unavailable, "busy", "too many messages at once, try again later")
+	}
+	var waiting []*Test
+	for _, local := range locals {
+		if test := t.take(local, time.Now()); test != nil {
+			waiting = append(waiting, test)
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
 	v := t.judge.Judge(ctx, a)
-	v.Latency = a.At.Sub(test.made)
-	test.arrived <- v
+	for _, test := range waiting {
+		v.Latency = a.At.Sub(test.made)
+		test.arrived <- v
+	}
+	return nil
 }

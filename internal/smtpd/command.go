@@ -15,7 +15,11 @@ func (s *session) command(line []byte) {
 	arg = bytes.TrimRight(arg, " \t") // tolerated (RFC 5321 section 4.1.1)
 	if !s.known {
 		if s.commands++; s.commands > maxAnonymous {
-			s.end(421, "4.7.0", "Too many commands without a login")
+			text := "Too many commands without a login"
+			if s.srv.opts.Inbound != nil {
+				text = "Too many commands without a message"
+			}
+			s.end(421, "4.7.0", text)
 			return
 		}
 	}
@@ -214,8 +218,7 @@ func (s *session) mailFrom(arg string) {
 // identify makes sure that it is known who sends, and that they may now.
 func (s *session) identify() bool {
 	if s.srv.opts.Inbound != nil {
-		s.known = true
-		return true
+		return true // and it stays a stranger, whose time and commands are limited
 	}
 	if !s.loggedIn {
 		p, ok, err := s.srv.opts.Authenticator.Network(s.ctx, s.peer)
@@ -264,22 +267,35 @@ func (s *session) rcptTo(arg string) {
 		s.reply(452, "4.5.3", "Too many recipients")
 		return
 	}
-	if r := checkPath(path, s.mail.utf8, "5.1.3"); r.code != 0 {
-		s.reply(r.code, r.enhanced, r.text)
-		return
-	}
-	if in := s.srv.opts.Inbound; in != nil {
-		if err := in.Recipient(s.ctx, path); err != nil {
-			if s.bad++; s.bad >= maxBadCommands { // guessing addresses comes to an end
-				s.end(421, "4.7.0", "Too many errors")
-				return
-			}
-			s.replyError(err, replyFor(err))
+	in := s.srv.opts.Inbound
+	if in == nil || !strings.EqualFold(path, "postmaster") { // which has no domain (RFC 5321 section 4.5.1)
+		if r := checkPath(path, s.mail.utf8, "5.1.3"); r.code != 0 {
+			s.reply(r.code, r.enhanced, r.text)
 			return
 		}
 	}
+	if in != nil {
+		if err := in.Recipient(s.ctx, path); err != nil {
+			s.refuseRecipient(err)
+			return
+		}
+		s.commands-- // they have a limit of their own
+	}
 	s.mail.recipients = append(s.mail.recipients, path)
 	s.reply(250, "2.1.5", "Recipient OK")
+}
+
+// refuseRecipient answers a stranger whose recipient is not taken. Guessing addresses comes
+// to an end; what blames the moment is not its fault.
+func (s *session) refuseRecipient(err error) {
+	r := replyFor(err)
+	if r.code >= 500 {
+		if s.bad++; s.bad >= maxBadCommands {
+			s.end(421, "4.7.0", "Too many errors")
+			return
+		}
+	}
+	s.replyError(err, r)
 }
 
 func (s *session) data(arg string) {

@@ -19,6 +19,9 @@
 //     replyFor makes of the error, which is the only place that maps error kinds
 //     to replies.
 //
+// A server with an [Inbound] takes mail of strangers instead: nobody logs in, each
+// recipient is asked for at RCPT, and commands and time between two messages are limited.
+//
 // A session handles one command at a time. Everything it holds is bounded: the
 // command line, the recipients, the time (see [Timeouts]), the errors, and the
 // memory of messages under way, which all sessions share ([Options.DataBudget]).

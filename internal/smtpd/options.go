@@ -58,7 +58,7 @@ type Metrics interface {
 // Timeouts bound how long a session waits. A zero field means its default.
 type Timeouts struct {
 	Command   time.Duration // for one whole command line: 5 min (RFC 5321 section 4.5.3.2.7)
-	Identify  time.Duration // from the connection to a known principal: 10 min
+	Identify  time.Duration // from the connection to a known principal, or between two messages of a stranger: 10 min
 	DataIdle  time.Duration // for the next bytes of a message: 60 s
 	Data      time.Duration // for a whole message, on top of a second for each KiB received: 10 min
 	Discard   time.Duration // for the rest of a message once it is over the size limit: 60 s
@@ -106,7 +106,7 @@ const (
 	maxAuthLine     = 4096 // the same for AUTH and its responses
 	maxBadCommands  = 10   // syntax and order errors between two accepted messages
 	maxAuthFailures = 3    // refused logins of one session
-	maxAnonymous    = 100  // commands before the principal is known
+	maxAnonymous    = 100  // commands before the principal is known, or between two messages of a stranger
 	minDataRate     = 1024 // bytes a second of a message, averaged beyond Timeouts.Data
 )
 

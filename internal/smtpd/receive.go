@@ -60,7 +60,7 @@ func (s *session) receive() {
 		result = s.answer(err)
 		return
 	}
-	s.bad = 0
+	s.bad, s.commands, s.idle = 0, 0, time.Now()
 	result = messageAccepted
 }
 

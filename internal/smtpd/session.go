@@ -41,10 +41,11 @@ type session struct {
 	principal waypost.Principal
 	mail      *transaction // nil outside of one
 
-	bad      int  // syntax and order errors since the last accepted message
-	failures int  // refused logins
-	commands int  // before known
-	ending   bool // close after this reply
+	bad      int       // syntax and order errors since the last accepted message
+	failures int       // refused logins
+	commands int       // before known; of a stranger, since its last message
+	idle     time.Time // when a stranger's last message was taken, at first since
+	ending   bool      // close after this reply
 
 	mu       sync.Mutex
 	busy     bool // receives a message or waits for its acceptance: stop lets it finish
@@ -66,6 +67,7 @@ func newSession(ctx context.Context, srv *Server, conn net.Conn, peer netip.Addr
 		srv: srv, raw: conn, conn: conn, in: newInput(conn),
 		peer: peer, since: time.Now(), log: srv.opts.Logger,
 	}
+	s.idle = s.since
 	if peer.IsValid() {
 		s.name = peer.String()
 	}
@@ -145,7 +147,7 @@ func (s *session) awaitCommand(begun bool) error {
 	}
 	t := &s.srv.opts.Timeouts
 	deadline := time.Now().Add(t.Command)
-	if limit := s.since.Add(t.Identify); !s.known && limit.Before(deadline) {
+	if limit := s.idle.Add(t.Identify); !s.known && limit.Before(deadline) {
 		deadline = limit
 	}
 	s.mu.Lock()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -158,7 +159,9 @@ func (s *Store) DomainEvents(ctx context.Context, operatorID, name, cursor strin
 // WriteDomainEvents appends events in the transaction of what they record.
 func WriteDomainEvents(ctx context.Context, tx *engine.Tx, events []waypost.DomainEvent) error {
 	q := tenantsql.New(tx)
-	for _, e := range events {
+	for i, e := range events {
+		// Ids sort in the order of writing, which within a millisecond is left to chance.
+		e.ID = waypost.NewIDAt(e.At.Add(time.Duration(i) * time.Millisecond))
 		if err := insertDomainEvent(ctx, q, e); err != nil {
 			return err
 		}
@@ -168,7 +171,7 @@ func WriteDomainEvents(ctx context.Context, tx *engine.Tx, events []waypost.Doma
 
 func insertDomainEvent(ctx context.Context, q *tenantsql.Queries, e waypost.DomainEvent) error {
 	return q.InsertDomainEvent(ctx, tenantsql.InsertDomainEventParams{
-		ID: waypost.NewIDAt(e.At), OperatorID: e.OperatorID, DomainID: e.DomainID, Name: e.Name, Type: string(e.Type),
+		ID: cmp.Or(e.ID, waypost.NewIDAt(e.At)), OperatorID: e.OperatorID, DomainID: e.DomainID, Name: e.Name, Type: string(e.Type),
 		Actor: e.Actor, Detail: e.Detail, At: waypost.Millis(e.At),
 	})
 }

@@ -37,10 +37,10 @@ type Key struct {
 func Records(p Platform) []Record {
 	records := make([]Record, 0, 12)
 	for _, k := range p.Keys {
-		records = append(records, Record{"TXT", dkimName(k.Number, p.Domain), k.Record})
+		records = append(records, KeyRecords(p, k)[0])
 	}
 	for _, k := range p.Keys {
-		records = append(records, Record{"CNAME", k.Selector + "._domainkey." + p.From, dkimName(k.Number, p.Domain) + "."})
+		records = append(records, KeyRecords(p, k)[1])
 	}
 	spf := SPFName(p.Domain)
 	bounce := BounceDomain(p.Domain)
@@ -52,6 +52,15 @@ func Records(p Platform) []Record {
 		Record{"TXT", bounce, "v=spf1 include:" + spf + " -all"},
 	)
 	return records
+}
+
+// KeyRecords are the two records of a key: itself, and what points to it from the default
+// sender's domain.
+func KeyRecords(p Platform, k Key) [2]Record {
+	return [2]Record{
+		{"TXT", dkimName(k.Number, p.Domain), k.Record},
+		{"CNAME", k.Selector + "._domainkey." + p.From, dkimName(k.Number, p.Domain) + "."},
+	}
 }
 
 // SPFName is where the addresses of the platform are published for inclusion.

@@ -78,7 +78,8 @@ func (w *Watcher) Tick(ctx context.Context) error {
 		var checks sync.WaitGroup
 		for _, d := range taken {
 			checks.Go(func() {
-				if _, err := w.check(ctx, d); err != nil && ctx.Err() == nil {
+				// One that was given up meanwhile is nobody's trouble.
+				if _, err := w.check(ctx, d); err != nil && ctx.Err() == nil && waypost.KindOf(err) != waypost.NotFound {
 					w.o.Log.Error("cannot check a domain", "domain", d.Name, "operator", d.OperatorID, "error", err)
 				}
 			})

@@ -171,13 +171,48 @@ func TestSendersAreAssignedWithTheirDomain(t *testing.T) {
 		if err != nil || len(waiting) != 3 {
 			t.Errorf("%+v, %v", waiting, err)
 		}
-		if err := db.System.DecideSender(ctx, "other", other.ID, waypost.SenderRejected, "not yours", now); err != nil {
+		decided, err := db.System.AnySender(ctx, other.ID)
+		if err != nil || decided.OperatorID != "other" {
+			t.Fatalf("%+v, %v", decided, err)
+		}
+		decided.State, decided.Reason, decided.Decided = waypost.SenderRejected, "not yours", now
+		if err := db.System.DecideSender(ctx, decided, waypost.SenderRequested); err != nil {
 			t.Error(err)
 		}
 		if s, _ := db.Store.Sender(ctx, "other", other.ID); s.State != waypost.SenderRejected || s.Reason != "not yours" || !s.Decided.Equal(now) {
 			t.Errorf("%+v", s)
 		}
-		wantKind(t, db.System.DecideSender(ctx, "op", other.ID, waypost.SenderAssigned, "", now), waypost.NotFound)
+		// Who read it before, or means another operator's, decides nothing.
+		decided.State = waypost.SenderAssigned
+		wantKind(t, db.System.DecideSender(ctx, decided, waypost.SenderRequested), waypost.Conflict)
+		decided.OperatorID = "op"
+		wantKind(t, db.System.DecideSender(ctx, decided, waypost.SenderRejected), waypost.Conflict)
+		_, err = db.System.AnySender(ctx, "nothing")
+		wantKind(t, err, waypost.NotFound)
+	})
+}
+
+func TestDomainsWithoutAKeyAreListedUntilTheyHaveOne(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx := t.Context()
+		claimDomain(t, db, "op", "keyed.test")
+		d := waypost.Domain{ID: waypost.NewID(), Name: "keyless.test", Created: storetest.Now()}
+		if err := db.Store.ClaimDomain(ctx, "op", d, "test"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.System.DomainsWithoutProof(ctx, "", 10)
+		if err != nil || len(got) != 1 || got[0].ID != d.ID || got[0].OperatorID != "op" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if got, err := db.System.DomainsWithoutProof(ctx, d.ID, 10); err != nil || len(got) != 0 {
+			t.Errorf("after the last one: %+v, %v", got, err)
+		}
+		if err := db.Store.SetDomainProof(ctx, "op", d.ID, "a-key", storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.System.DomainsWithoutProof(ctx, "", 10); err != nil || len(got) != 0 {
+			t.Errorf("with its key: %+v, %v", got, err)
+		}
 	})
 }
 

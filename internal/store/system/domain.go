@@ -162,7 +162,7 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 			}
 		}
 		if _, err := q.DecideSender(ctx, systemsql.DecideSenderParams{
-			OperatorID: d.OperatorID, ID: row.ID, State: string(waypost.SenderAssigned), Decided: waypost.Millis(now),
+			OperatorID: d.OperatorID, ID: row.ID, State: string(waypost.SenderAssigned), Decided: waypost.Millis(now), Old: row.State,
 		}); err != nil {
 			return nil, err
 		}
@@ -187,17 +187,44 @@ func (y *System) SendersWaiting(ctx context.Context, cursor string, limit int) (
 	return list, nil
 }
 
-// DecideSender assigns or rejects a sender. The error is NotFound.
-func (y *System) DecideSender(ctx context.Context, operatorID, id string, state waypost.SenderState, reason string, now time.Time) error {
+// AnySender reads a sender of any operator. The error is NotFound.
+func (y *System) AnySender(ctx context.Context, id string) (waypost.Sender, error) {
+	row, err := y.queries().AnySender(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return waypost.Sender{}, notFound("sender")
+	}
+	if err != nil {
+		return waypost.Sender{}, fmt.Errorf("read sender: %w", err)
+	}
+	return systemSender(row), nil
+}
+
+// DecideSender writes state, reason and time of a sender whose state was old when it was
+// read. The error is Conflict if it was removed or decided about since.
+func (y *System) DecideSender(ctx context.Context, s waypost.Sender, old waypost.SenderState) error {
 	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
 		n, err := q.DecideSender(ctx, systemsql.DecideSenderParams{
-			OperatorID: operatorID, ID: id, State: string(state), Reason: reason, Decided: waypost.Millis(now),
+			OperatorID: s.OperatorID, ID: s.ID, Old: string(old), State: string(s.State), Reason: s.Reason, Decided: waypost.Millis(s.Decided),
 		})
 		if err == nil && n == 0 {
-			return notFound("sender")
+			return waypost.NewError(waypost.Conflict, "sender_changed", "the sender was removed or decided about meanwhile")
 		}
 		return err
 	})
+}
+
+// DomainsWithoutProof lists domains of all operators that have no ownership key, oldest
+// first, after the one whose id is cursor.
+func (y *System) DomainsWithoutProof(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error) {
+	rows, err := y.queries().DomainsWithoutProof(ctx, systemsql.DomainsWithoutProofParams{After: cursor, Most: int64(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("list domains: %w", err)
+	}
+	list := make([]store.CheckedDomain, len(rows))
+	for i, row := range rows {
+		list[i] = checkedDomain(row)
+	}
+	return list, nil
 }
 
 func systemSender(row systemsql.Sender) waypost.Sender {

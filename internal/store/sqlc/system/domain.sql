@@ -15,8 +15,14 @@ UPDATE domain SET proven = 0, authorized = 0, watch = '', next_check = $3 WHERE 
 -- name: SendersWaiting :many
 SELECT * FROM sender WHERE state = 'requested' AND id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.arg(most) AS bigint);
 
+-- name: AnySender :one
+SELECT * FROM sender WHERE id = $1;
+
 -- name: DecideSender :execrows
-UPDATE sender SET state = $3, reason = $4, decided = $5 WHERE operator_id = $1 AND id = $2;
+UPDATE sender SET state = $3, reason = $4, decided = $5 WHERE operator_id = $1 AND id = $2 AND state = sqlc.arg(old);
+
+-- name: DomainsWithoutProof :many
+SELECT * FROM domain WHERE proof = '' AND id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.arg(most) AS bigint);
 
 -- name: OperatorSenders :many
 SELECT * FROM sender WHERE operator_id = $1 ORDER BY address;

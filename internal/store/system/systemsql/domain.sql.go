@@ -34,8 +34,29 @@ func (q *Queries) AnyDomain(ctx context.Context, id string) (Domain, error) {
 	return i, err
 }
 
+const anySender = `-- name: AnySender :one
+SELECT id, operator_id, address, name, state, is_default, created, reason, decided FROM sender WHERE id = $1
+`
+
+func (q *Queries) AnySender(ctx context.Context, id string) (Sender, error) {
+	row := q.db.QueryRowContext(ctx, anySender, id)
+	var i Sender
+	err := row.Scan(
+		&i.ID,
+		&i.OperatorID,
+		&i.Address,
+		&i.Name,
+		&i.State,
+		&i.IsDefault,
+		&i.Created,
+		&i.Reason,
+		&i.Decided,
+	)
+	return i, err
+}
+
 const decideSender = `-- name: DecideSender :execrows
-UPDATE sender SET state = $3, reason = $4, decided = $5 WHERE operator_id = $1 AND id = $2
+UPDATE sender SET state = $3, reason = $4, decided = $5 WHERE operator_id = $1 AND id = $2 AND state = $6
 `
 
 type DecideSenderParams struct {
@@ -44,6 +65,7 @@ type DecideSenderParams struct {
 	State      string
 	Reason     string
 	Decided    int64
+	Old        string
 }
 
 func (q *Queries) DecideSender(ctx context.Context, arg DecideSenderParams) (int64, error) {
@@ -53,6 +75,7 @@ func (q *Queries) DecideSender(ctx context.Context, arg DecideSenderParams) (int
 		arg.State,
 		arg.Reason,
 		arg.Decided,
+		arg.Old,
 	)
 	if err != nil {
 		return 0, err
@@ -66,6 +89,52 @@ SELECT id, operator_id, name, proof, proven, authorized, return_path, watch, rep
 
 func (q *Queries) DomainsNamed(ctx context.Context, name string) ([]Domain, error) {
 	rows, err := q.db.QueryContext(ctx, domainsNamed, name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Domain
+	for rows.Next() {
+		var i Domain
+		if err := rows.Scan(
+			&i.ID,
+			&i.OperatorID,
+			&i.Name,
+			&i.Proof,
+			&i.Proven,
+			&i.Authorized,
+			&i.ReturnPath,
+			&i.Watch,
+			&i.Report,
+			&i.Checked,
+			&i.NextCheck,
+			&i.Looked,
+			&i.Created,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const domainsWithoutProof = `-- name: DomainsWithoutProof :many
+SELECT id, operator_id, name, proof, proven, authorized, return_path, watch, report, checked, next_check, looked, created FROM domain WHERE proof = '' AND id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
+`
+
+type DomainsWithoutProofParams struct {
+	After string
+	Most  int64
+}
+
+func (q *Queries) DomainsWithoutProof(ctx context.Context, arg DomainsWithoutProofParams) ([]Domain, error) {
+	rows, err := q.db.QueryContext(ctx, domainsWithoutProof, arg.After, arg.Most)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const dKIMKeys = `-- name: DKIMKeys :many
-SELECT selector, key, signs, created FROM dkim_key ORDER BY selector
+SELECT selector, key, signs, created, started, proposed, wanted, seen, cached, ttl, retired, announced FROM dkim_key ORDER BY selector
 `
 
 func (q *Queries) DKIMKeys(ctx context.Context) ([]DkimKey, error) {
@@ -27,6 +27,14 @@ func (q *Queries) DKIMKeys(ctx context.Context) ([]DkimKey, error) {
 			&i.Key,
 			&i.Signs,
 			&i.Created,
+			&i.Started,
+			&i.Proposed,
+			&i.Wanted,
+			&i.Seen,
+			&i.Cached,
+			&i.Ttl,
+			&i.Retired,
+			&i.Announced,
 		); err != nil {
 			return nil, err
 		}
@@ -41,6 +49,20 @@ func (q *Queries) DKIMKeys(ctx context.Context) ([]DkimKey, error) {
 	return items, nil
 }
 
+const hurryChore = `-- name: HurryChore :exec
+UPDATE chore SET due = $1 WHERE name = $2 AND due > $1
+`
+
+type HurryChoreParams struct {
+	Due  int64
+	Name string
+}
+
+func (q *Queries) HurryChore(ctx context.Context, arg HurryChoreParams) error {
+	_, err := q.db.ExecContext(ctx, hurryChore, arg.Due, arg.Name)
+	return err
+}
+
 const initInstance = `-- name: InitInstance :exec
 INSERT INTO instance (id, key_check, change) VALUES (1, $1, 0) ON CONFLICT (id) DO NOTHING
 `
@@ -51,14 +73,16 @@ func (q *Queries) InitInstance(ctx context.Context, keyCheck string) error {
 }
 
 const insertDKIMKey = `-- name: InsertDKIMKey :exec
-INSERT INTO dkim_key (selector, key, signs, created) VALUES ($1, $2, $3, $4)
+INSERT INTO dkim_key (selector, key, signs, created, started, announced) VALUES ($1, $2, $3, $4, $5, $6)
 `
 
 type InsertDKIMKeyParams struct {
-	Selector string
-	Key      []byte
-	Signs    bool
-	Created  int64
+	Selector  string
+	Key       []byte
+	Signs     bool
+	Created   int64
+	Started   int64
+	Announced int64
 }
 
 func (q *Queries) InsertDKIMKey(ctx context.Context, arg InsertDKIMKeyParams) error {
@@ -67,6 +91,8 @@ func (q *Queries) InsertDKIMKey(ctx context.Context, arg InsertDKIMKeyParams) er
 		arg.Key,
 		arg.Signs,
 		arg.Created,
+		arg.Started,
+		arg.Announced,
 	)
 	return err
 }
@@ -82,12 +108,118 @@ func (q *Queries) Instance(ctx context.Context) (string, error) {
 	return key_check, err
 }
 
-const silenceDKIMKeys = `-- name: SilenceDKIMKeys :exec
-UPDATE dkim_key SET signs = FALSE WHERE signs
+const moveChore = `-- name: MoveChore :exec
+UPDATE chore SET due = $2 WHERE name = $1 AND due = $3
 `
 
-func (q *Queries) SilenceDKIMKeys(ctx context.Context) error {
-	_, err := q.db.ExecContext(ctx, silenceDKIMKeys)
+type MoveChoreParams struct {
+	Name  string
+	Next  int64
+	Taken int64
+}
+
+// Unless somebody else has made it due meanwhile.
+func (q *Queries) MoveChore(ctx context.Context, arg MoveChoreParams) error {
+	_, err := q.db.ExecContext(ctx, moveChore, arg.Name, arg.Next, arg.Taken)
+	return err
+}
+
+const noteDKIMKey = `-- name: NoteDKIMKey :execrows
+UPDATE dkim_key SET proposed = $1, seen = $2, cached = $3, ttl = $4, announced = $5
+WHERE selector = $6 AND created = $7 AND signs = $8 AND retired = $9
+`
+
+type NoteDKIMKeyParams struct {
+	Proposed  int64
+	Seen      int64
+	Cached    int64
+	Ttl       int64
+	Announced int64
+	Selector  string
+	Created   int64
+	Signs     bool
+	Retired   int64
+}
+
+// created tells the keys of a selector apart: what was noted of one is not about the next.
+func (q *Queries) NoteDKIMKey(ctx context.Context, arg NoteDKIMKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, noteDKIMKey,
+		arg.Proposed,
+		arg.Seen,
+		arg.Cached,
+		arg.Ttl,
+		arg.Announced,
+		arg.Selector,
+		arg.Created,
+		arg.Signs,
+		arg.Retired,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const raiseDKIMKey = `-- name: RaiseDKIMKey :execrows
+UPDATE dkim_key SET signs = TRUE, started = $3, wanted = 0
+WHERE selector = $1 AND created = $2 AND NOT signs AND wanted > 0 AND retired = 0
+`
+
+type RaiseDKIMKeyParams struct {
+	Selector string
+	Created  int64
+	Now      int64
+}
+
+func (q *Queries) RaiseDKIMKey(ctx context.Context, arg RaiseDKIMKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, raiseDKIMKey, arg.Selector, arg.Created, arg.Now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const recheckDomains = `-- name: RecheckDomains :exec
+UPDATE domain SET next_check = $1 WHERE authorized > 0 AND next_check > $1
+`
+
+// All domains are signed with another key now: whose record of it is gone must be known soon.
+func (q *Queries) RecheckDomains(ctx context.Context, now int64) error {
+	_, err := q.db.ExecContext(ctx, recheckDomains, now)
+	return err
+}
+
+const replaceDKIMKey = `-- name: ReplaceDKIMKey :execrows
+UPDATE dkim_key SET key = $1, created = $4, wanted = 0, seen = 0, cached = 0, ttl = 0, retired = 0, announced = 0
+WHERE selector = $2 AND created = $3 AND NOT signs AND retired > 0
+`
+
+type ReplaceDKIMKeyParams struct {
+	Key      []byte
+	Selector string
+	Created  int64
+	Now      int64
+}
+
+func (q *Queries) ReplaceDKIMKey(ctx context.Context, arg ReplaceDKIMKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, replaceDKIMKey,
+		arg.Key,
+		arg.Selector,
+		arg.Created,
+		arg.Now,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const silenceDKIMKeys = `-- name: SilenceDKIMKeys :exec
+UPDATE dkim_key SET signs = FALSE, started = 0, proposed = 0, wanted = 0, retired = $1 WHERE signs
+`
+
+func (q *Queries) SilenceDKIMKeys(ctx context.Context, now int64) error {
+	_, err := q.db.ExecContext(ctx, silenceDKIMKeys, now)
 	return err
 }
 
@@ -111,6 +243,23 @@ func (q *Queries) TakeChore(ctx context.Context, arg TakeChoreParams) (int64, er
 		arg.Next,
 		arg.Now,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const wantDKIMKey = `-- name: WantDKIMKey :execrows
+UPDATE dkim_key SET wanted = $2 WHERE selector = $1 AND NOT signs AND retired = 0 AND wanted = 0
+`
+
+type WantDKIMKeyParams struct {
+	Selector string
+	Now      int64
+}
+
+func (q *Queries) WantDKIMKey(ctx context.Context, arg WantDKIMKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, wantDKIMKey, arg.Selector, arg.Now)
 	if err != nil {
 		return 0, err
 	}

@@ -5,10 +5,18 @@
 package systemsql
 
 type DkimKey struct {
-	Selector string
-	Key      []byte
-	Signs    bool
-	Created  int64
+	Selector  string
+	Key       []byte
+	Signs     bool
+	Created   int64
+	Started   int64
+	Proposed  int64
+	Wanted    int64
+	Seen      int64
+	Cached    int64
+	Ttl       int64
+	Retired   int64
+	Announced int64
 }
 
 type Domain struct {
