@@ -1,14 +1,20 @@
 package e2e_test
 
 import (
+	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/waypost/waypost/client"
 	"github.com/waypost/waypost/internal/dns/dnstest"
+	"github.com/waypost/waypost/internal/mailtest"
 )
 
 // internet is an installation with authoritative name servers for its own domain and for
@@ -286,4 +292,48 @@ func TestTwoOperatorsClaimOneDomain(t *testing.T) {
 			t.Errorf("%q was claimed", bad)
 		}
 	}
+}
+
+// An operator's own server is judged in the same way: its mail comes back through the
+// front door, from that server.
+func TestOwnServersMailIsJudgedWhenItComesBack(t *testing.T) {
+	var front string // set before the first mail
+	relay := mailtest.StartSMTP(t, mailtest.Knobs{Message: func(m mailtest.ReceivedMail) mailtest.Answer {
+		if err := bring(front, m); err != nil {
+			t.Error(err)
+		}
+		return mailtest.Answer{}
+	}})
+	n := newInternetWith(t, []string{fmt.Sprintf("RELAY_PORTS=%d", relay.Port())}, "operator.test")
+	front = n.addr("bounce")
+	c := n.operator("Fleet")
+	n.set("operator.test", rr("TXT", "v=spf1 ip4:127.0.0.1 -all"))
+	n.set("_dmarc.operator.test", rr("TXT", "v=DMARC1; p=reject"))
+	if _, err := c.SaveSettings(t.Context(), client.Settings{
+		Gateway: &client.Gateway{Type: "smtp", Host: "127.0.0.1", Port: relay.Port(), Security: "none"}, From: "Fleet <alarm@operator.test>",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got := verified(t, c)
+	if got.From != "alarm@operator.test" || got.SPF.Result != "pass" || !got.SPF.Aligned || len(got.DKIM) != 0 ||
+		got.DMARC.Result != "pass" || got.DMARC.Policy != "reject" {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Problems) == 0 || !strings.Contains(got.Problems[0], "DKIM") {
+		t.Errorf("nobody is told that the own server does not sign: %q", got.Problems)
+	}
+	n.set("operator.test", rr("TXT", "v=spf1 -all"))
+	if got := verified(t, c); got.SPF.Result != "fail" || got.DMARC.Result != "fail" || len(got.Problems) < 3 {
+		t.Errorf("with an SPF record that forbids it: %+v", got)
+	}
+}
+
+// bring delivers a mail as a server does that does not check certificates.
+func bring(addr string, m mailtest.ReceivedMail) error {
+	c, err := smtp.DialStartTLS(addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return errors.Join(c.SendMail(m.From, m.To, bytes.NewReader(m.Data)), c.Quit())
 }

@@ -97,6 +97,11 @@ func (r *testRun) show() testResult {
 	}
 	out.conclude(r.attempt, r.state)
 	out.Done = true // it was tried, and is tried once
+	if r.arrived != nil && r.verdict == nil && r.state == waypost.Delivered {
+		out.Advice = "The mail was handed over and has not come back to us yet. Ask again in a minute. If it never comes, look for it where the " +
+			"server that took it keeps its log, or send a test mail to a mailbox of yours, choose \"Show original\" there, and look for spf=pass, " +
+			"dkim=pass and dmarc=pass in Authentication-Results."
+	}
 	return out
 }
 

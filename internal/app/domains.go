@@ -73,7 +73,11 @@ func (n *notices) DomainChanged(ctx context.Context, operatorID string, events [
 	var worth []waypost.DomainEvent
 	for _, e := range events {
 		switch e.Type {
-		case waypost.DomainClaimed, waypost.DomainProven, waypost.DomainRemoved:
+		case waypost.DomainProven:
+			if e.Detail != "" { // somebody else had it
+				worth = append(worth, e)
+			}
+		case waypost.DomainClaimed, waypost.DomainRemoved:
 		default:
 			worth = append(worth, e)
 		}
@@ -137,6 +141,8 @@ func domainSubject(e waypost.DomainEvent) string {
 		return e.Name + " is not authorized any more: mail leaves with the default sender"
 	case waypost.DomainTaken:
 		return e.Name + " was proven by somebody else"
+	case waypost.DomainProven:
+		return e.Name + " is yours now"
 	case waypost.DomainMended:
 		return e.Name + ": a DNS record is right again"
 	default:
@@ -150,6 +156,8 @@ func domainSentence(e waypost.DomainEvent) string {
 		return "It is authorized. Assigned senders at it are used on the built-in gateway."
 	case waypost.DomainLapsed:
 		return "It is not authorized any more: " + e.Detail + ". Until the record is back, mail leaves with the platform's default sender."
+	case waypost.DomainProven:
+		return "You have proven it; " + e.Detail + "."
 	case waypost.DomainTaken:
 		return "Your ownership record is gone, and another operator has proven the domain with its own."
 	case waypost.DomainMended:

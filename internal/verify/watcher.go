@@ -141,6 +141,11 @@ func (w *Watcher) check(ctx context.Context, d store.CheckedDomain) (store.Check
 	}
 	if owner != nil && d.Proven.IsZero() && !change.Domain.Proven.IsZero() {
 		save.From = owner
+		for i := range save.Events {
+			if save.Events[i].Type == waypost.DomainProven {
+				save.Events[i].Detail = "the record of the operator that had proven it before is gone"
+			}
+		}
 		save.Events = append(save.Events, waypost.DomainEvent{
 			OperatorID: owner.OperatorID, DomainID: owner.ID, Name: owner.Name, Type: waypost.DomainTaken, Actor: "policy",
 			Detail: "its ownership record is gone, and another operator has proven the domain", At: now,
