@@ -121,6 +121,7 @@ type server struct {
 	looks      *limiters           // at domains' pages, per client address
 	budget     *semaphore.Weighted // of large bodies
 	small      *semaphore.Weighted // of small ones
+	checks     *limiters           // of domains, per operator
 	tests      *testRuns
 }
 
@@ -142,7 +143,7 @@ func newServer(o Options) *server {
 	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), rules: rules(), registered: map[string]bool{},
-		failures: newFailures(), looks: newLimiters(1, 60), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
+		failures: newFailures(), looks: newLimiters(1, 60), checks: newLimiters(10.0/60, 30), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{

@@ -103,7 +103,19 @@ type newDomain struct {
 	Domain string `json:"domain" maxLength:"300" example:"example.com"`
 }
 
+// mayCheck bounds the checks that an operator asks for: each is dozens of questions to
+// name servers that are not ours.
+func (s *server) mayCheck(c *caller) error {
+	if s.checks.allow(c.operator()) {
+		return nil
+	}
+	return waypost.NewError(waypost.RateLimited, "rate_limited", "too many checks: ten a minute are allowed, and while you look the domain is checked every minute anyway")
+}
+
 func (s *server) claimDomain(ctx context.Context, c *caller, in *answer[newDomain]) (*answer[domain], error) {
+	if err := s.mayCheck(c); err != nil {
+		return nil, err
+	}
 	claimed, err := s.Accounts.ClaimDomain(ctx, c.operator(), in.Body.Domain, c.actor())
 	if err != nil {
 		return nil, err
@@ -132,6 +144,9 @@ func (s *server) getDomain(ctx context.Context, c *caller, in *ByID) (*answer[do
 }
 
 func (s *server) checkDomain(ctx context.Context, c *caller, in *ByID) (*answer[domain], error) {
+	if err := s.mayCheck(c); err != nil {
+		return nil, err
+	}
 	checked, err := s.Domains.CheckNow(ctx, c.operator(), in.ID)
 	return &answer[domain]{showDomain(checked)}, err
 }
