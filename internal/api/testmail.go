@@ -111,12 +111,12 @@ func (s *server) testSettings(ctx context.Context, c *caller, in *answer[newTest
 	if err != nil {
 		return nil, err
 	}
+	if !s.tests.allow(c.operator()) { // before an address is made, of which there are only so many
+		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", "ten test mails a minute are allowed")
+	}
 	to, arrived, err := s.testAddress(in.Body)
 	if err != nil {
 		return nil, err
-	}
-	if !s.tests.allow(c.operator()) {
-		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", "ten test mails a minute are allowed")
 	}
 	run, err := s.runTest(ctx, c, tested, s.testMail(tested, to), arrived)
 	if err != nil {

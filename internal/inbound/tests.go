@@ -32,7 +32,7 @@ type Test struct {
 // Bounds of the addresses.
 const (
 	testLife  = 15 * time.Minute
-	maxTests  = 1000
+	maxTests  = 20_000 // more than a hundred operators can ask for in that time
 	testLocal = "test-"
 	judgeTime = 30 * time.Second
 	maxAtOnce = 4 // messages judged at the same time

@@ -127,6 +127,18 @@ func (s *Store) LookAtDomain(ctx context.Context, operatorID, id string, now, so
 // proven anew. The error is NotFound.
 func (s *Store) SetDomainProof(ctx context.Context, operatorID, id, proof string, now time.Time) error {
 	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+		row, err := q.Domain(ctx, tenantsql.DomainParams{OperatorID: operatorID, ID: id})
+		if err != nil {
+			return one(err, "domain")
+		}
+		if row.Authorized > 0 {
+			if err := insertDomainEvent(ctx, q, waypost.DomainEvent{
+				OperatorID: operatorID, DomainID: id, Name: row.Name, Type: waypost.DomainLapsed, Actor: "support",
+				Detail: "its ownership key was changed", At: now,
+			}); err != nil {
+				return err
+			}
+		}
 		n, err := q.SetDomainProof(ctx, tenantsql.SetDomainProofParams{
 			OperatorID: operatorID, ID: id, Proof: proof, NextCheck: waypost.Millis(now),
 		})

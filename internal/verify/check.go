@@ -65,13 +65,15 @@ func (c *Checker) ownership(ctx context.Context, source Source, d waypost.Domain
 			item.Found = append(item.Found, text)
 		}
 	}
+	rival, all := c.rival(found, d, rivals)
 	switch {
-	case slices.ContainsFunc(rivals, func(rival string) bool {
-		return slices.Contains(keys, c.Settings.ownership(waypost.Domain{Name: d.Name, Proof: rival}).Value)
-	}):
+	case rival:
 		item.Verdict = Wrong
 		item.advise("ownership_other", AdviceError,
 			"Another operator of this platform has proven this domain, and its record is still published. Remove the "+prefix+" records that are not yours; then yours counts.")
+	case slices.Contains(keys, item.Record.Value) && len(rivals) > 0 && !all:
+		item.Verdict = Unknown
+		item.advise("ownership_unsure", AdviceWarning, "Another operator of this platform has proven this domain, and not all of its name servers answer now. Your record counts once all of them say that the other one is gone.")
 	case slices.Contains(keys, item.Record.Value):
 		item.Verdict = OK
 	case len(item.Found) > 0:
@@ -82,6 +84,20 @@ func (c *Checker) ownership(ctx context.Context, source Source, d waypost.Domain
 		item.advise("ownership_missing", AdviceError, "Add this TXT record at the domain itself (some panels call that name @). Other TXT records stay.")
 	}
 	return item
+}
+
+// rival reports whether any name server still has the record of another operator, and
+// whether all of them were heard: a domain is not taken from its owner because one server
+// lags behind or is silent.
+func (c *Checker) rival(found dns.Authoritative, d waypost.Domain, rivals []string) (seen, all bool) {
+	all = found.Omitted == 0
+	for _, server := range found.Servers {
+		all = all && server.Authoritative()
+		for _, rival := range rivals {
+			seen = seen || slices.Contains(server.Records, c.Settings.ownership(waypost.Domain{Name: d.Name, Proof: rival}).Value)
+		}
+	}
+	return seen, all
 }
 
 func (c *Checker) dkim(ctx context.Context, source Source, d waypost.Domain, i int) Item {

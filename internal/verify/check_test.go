@@ -245,3 +245,30 @@ func TestWhereTheUpstreamSignsAKeyHasToBeBehindTheCNAME(t *testing.T) {
 		t.Errorf("without a key: %+v", i)
 	}
 }
+
+// A domain is not taken from its owner because one of its name servers lags behind, or
+// is silent.
+func TestADomainIsTakenOverOnlyWhenAllItsServersSaySo(t *testing.T) {
+	const mine, theirs = `TXT "waypost_verify.key"`, `TXT "waypost_verify.rival"`
+	for name, c := range map[string]struct {
+		ns1, ns2 []string
+		silent   bool
+		want     verify.Verdict
+	}{
+		"both let go":        {[]string{mine}, []string{mine}, false, verify.OK},
+		"one lags behind":    {[]string{mine}, []string{mine, theirs}, false, verify.Wrong},
+		"the other lags":     {[]string{mine, theirs}, []string{mine}, false, verify.Wrong},
+		"one has theirs":     {[]string{mine}, []string{theirs}, false, verify.Wrong},
+		"one does not speak": {[]string{mine}, []string{mine}, true, verify.Unknown},
+	} {
+		f := newField(t, "sender.test")
+		f.Server("ns1.sender.test").Set("sender.test", c.ns1...)
+		f.Server("ns2.sender.test").Set("sender.test", c.ns2...)
+		if c.silent {
+			f.Server("ns2.sender.test").Fault("sender.test", dnstest.ServFail)
+		}
+		if got := f.check(t, "rival").Item(verify.Ownership); got.Verdict != c.want {
+			t.Errorf("%s: %s, want %s (%v)", name, got.Verdict, c.want, advised(got))
+		}
+	}
+}

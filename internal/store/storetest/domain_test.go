@@ -119,7 +119,7 @@ func TestACheckThatSomethingOvertookIsNotSaved(t *testing.T) {
 		}
 		_, err = db.System.SaveDomainCheck(ctx, proven(d))
 		wantKind(t, err, waypost.Conflict)
-		if got := eventTypes(t, db, "op", "example.test"); !slices.Equal(got, []waypost.DomainEventType{"claimed", "authorized", "removed"}) {
+		if got := eventTypes(t, db, "op", "example.test"); !slices.Equal(got, []waypost.DomainEventType{"claimed", "authorized", "lapsed", "removed"}) {
 			t.Errorf("%v", got)
 		}
 	})
