@@ -21,7 +21,6 @@ type System interface {
 	Operators(ctx context.Context, cursor string, limit int) ([]waypost.Operator, error)
 	CreateOperator(ctx context.Context, o waypost.Operator) (waypost.Operator, error)
 	SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error
-	SetSenderState(ctx context.Context, operatorID, address string, state waypost.SenderState) error
 	SendersWaiting(ctx context.Context, cursor string, limit int) ([]waypost.Sender, error)
 	AnySender(ctx context.Context, id string) (waypost.Sender, error)
 	DecideSender(ctx context.Context, s waypost.Sender, old waypost.SenderState) error

@@ -328,10 +328,15 @@ func TestFromInUseSaysWhy(t *testing.T) {
 			got := w.save(t, id, tt.update)
 			if tt.state != "" {
 				authorize(t, w, id, "acme.example")
-				if err := w.SetSenderState(t.Context(), id, "alerts@acme.example", tt.state); err != nil {
+				senders, err := w.store.Senders(t.Context(), id)
+				if err != nil || len(senders) != 1 {
+					t.Fatal(senders, err)
+				}
+				before := senders[0].State
+				senders[0].State = tt.state
+				if err := w.system.DecideSender(t.Context(), senders[0], before); err != nil {
 					t.Fatal(err)
 				}
-				var err error
 				if got, err = w.EmailSettings(t.Context(), id); err != nil {
 					t.Fatal(err)
 				}

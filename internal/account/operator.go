@@ -158,15 +158,3 @@ func (s *Service) setSuspended(ctx context.Context, operatorID string, suspended
 	}
 	return s.o.Store.Operator(ctx, operatorID)
 }
-
-// SetSenderState assigns a sender on the built-in gateway, rejects it, or takes either
-// back. The error is NotFound if the operator has no such sender.
-func (s *Service) SetSenderState(ctx context.Context, operatorID, address string, state waypost.SenderState) error {
-	switch state {
-	case waypost.SenderRequested, waypost.SenderAssigned, waypost.SenderRejected:
-	default:
-		return Problems{waypost.FieldError("state", "choose requested, assigned or rejected")}
-	}
-	defer s.o.Directory.forget(operatorID)
-	return s.o.System.SetSenderState(ctx, operatorID, address, state)
-}

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // limiters are rate limits by name, bounded in number.
@@ -59,12 +61,10 @@ func (f *failures) allow(peer string) bool { return f.limiters.allow(network(pee
 // spent reports whether a client failed too often.
 func (f *failures) spent(peer string) bool { return f.limiters.spent(network(peer)) }
 
-// network is who a client is: one with IPv6 owns a /64.
+// network is who a client is.
 func network(peer string) string {
-	if addr, err := netip.ParseAddr(peer); err == nil && addr.Is6() {
-		if network, err := addr.Prefix(64); err == nil {
-			return network.String()
-		}
+	if addr, err := netip.ParseAddr(peer); err == nil {
+		return waypost.PeerNetwork(addr).String()
 	}
 	return peer
 }

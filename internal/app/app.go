@@ -46,6 +46,7 @@ type App struct {
 	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
 
 	rotation *rotation      // nil if no key of ours signs
+	resolver *dns.Client    // one cache for delivery and checks
 	guards   []*guard.Guard // to be told when this machine's addresses change
 	health   *obs.Health
 	smtp     *smtpd.Server
@@ -168,6 +169,7 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolver: %w", err)
 	}
+	a.resolver = resolver
 	common := guard.Options{Allow: c.GuardAllow, Own: c.SendingAddresses}
 	if c.DNSResolver != "" { // else the system's, which knows /etc/hosts too
 		common.Resolver = resolver
@@ -194,7 +196,7 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 	a.Log.Info("DKIM signatures", "engine", engine, "reason", reason)
 	return deliver.New(deliver.Options{
 		Platform: a.Platform, Keys: a.Keys, Resolver: resolver, MX: mx, Relays: relayGuard, Upstream: upstream,
-		ReturnPath: route.ReturnPath{Domain: verify.BounceDomain(c.PlatformDomain), Key: a.Ring.Derive("return path")},
+		ReturnPath: route.ReturnPath{Domain: route.BounceDomain(c.PlatformDomain), Key: a.Ring.Derive("return path")},
 		HELO:       c.Hostname, UpstreamSigns: c.UpstreamSigns, MXPort: c.MXPort, Roots: o.Timeouts.Roots, Timeouts: o.Timeouts.Timeouts,
 		Connect: o.Timeouts.Connect, Logins: o.Timeouts.Logins, Log: a.Log,
 	}), nil

@@ -30,10 +30,6 @@ func (b *Base) verifySettings() verify.Settings {
 // newWatcher makes what checks operators' domains.
 func (a *App) newWatcher(notices *notices) (*verify.Watcher, error) {
 	c := a.Config
-	resolver, err := dns.New(dns.Options{Server: c.DNSResolver})
-	if err != nil {
-		return nil, fmt.Errorf("resolver: %w", err)
-	}
 	// The name servers of claimed domains are addresses that others choose.
 	servers, err := guard.New(guard.Options{Allow: c.GuardAllow, Own: c.SendingAddresses})
 	if err != nil {
@@ -41,12 +37,12 @@ func (a *App) newWatcher(notices *notices) (*verify.Watcher, error) {
 	}
 	a.guards = append(a.guards, servers)
 	authority := dns.NewAuthority(dns.AuthorityOptions{
-		Resolver: resolver, Port: c.DNSPort, Check: func(addr netip.Addr) error { return servers.Check(addr) },
+		Resolver: a.resolver, Port: c.DNSPort, Check: func(addr netip.Addr) error { return servers.Check(addr) },
 	})
 	return verify.NewWatcher(verify.WatcherOptions{
 		System: a.System,
 		Checker: &verify.Checker{
-			Settings: a.verifySettings(), Source: func() verify.Source { return authority.Session() }, Caches: resolver,
+			Settings: a.verifySettings(), Source: func() verify.Source { return authority.Session() }, Caches: a.resolver,
 		},
 		Signing: a.Keys.Signing, Approve: c.ApproveSenders, Changed: a.Directory.Forget, Notices: notices, Log: a.Log,
 	}), nil

@@ -10,8 +10,8 @@ import (
 
 	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/smtpd"
-	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -31,7 +31,7 @@ func (a *App) newTests() *inbound.Tests {
 			return d.DialContext(ctx, network, c.DNSResolver)
 		}}
 	}
-	return inbound.NewTests(verify.BounceDomain(c.PlatformDomain), &inbound.Judge{Hostname: c.Hostname, Resolver: resolver})
+	return inbound.NewTests(route.BounceDomain(c.PlatformDomain), &inbound.Judge{Hostname: c.Hostname, Resolver: resolver})
 }
 
 // listenBounce serves the return path.
@@ -45,7 +45,7 @@ func (a *App) listenBounce() error {
 		a.Log.Warn("the return path has nothing to do: the platform has no domain")
 		return listener.Close()
 	}
-	bounce := verify.BounceDomain(c.PlatformDomain)
+	bounce := route.BounceDomain(c.PlatformDomain)
 	domains := []string{bounce, c.PlatformDomain}
 	if from := waypost.DomainOf(c.PlatformFrom.Email); !slices.Contains(domains, from) {
 		domains = append(domains, from)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // How many HTTP connections there may be. Each holds a file descriptor, of which SMTP
@@ -22,13 +24,13 @@ type limited struct {
 
 	mu    sync.Mutex
 	open  int
-	peers map[netip.Addr]int
+	peers map[netip.Prefix]int
 }
 
 func newLimited(l net.Listener, exempt func(netip.Addr) bool) *limited {
 	return &limited{
 		Listener: l, total: httpConnections, perPeer: httpConnectionsPerPeer, exempt: exempt,
-		peers: map[netip.Addr]int{},
+		peers: map[netip.Prefix]int{},
 	}
 }
 
@@ -47,39 +49,34 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
-// peerOf is who a connection counts for: an IPv4 address, or an IPv6 network of the size
-// one customer gets (RFC 6177).
+// peerOf is the address a connection comes from, the zero Addr if it has none.
 func peerOf(conn net.Conn) netip.Addr {
 	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return netip.Addr{}
 	}
-	peer := addr.Addr().Unmap()
-	if peer.Is6() {
-		if network, err := peer.WithZone("").Prefix(64); err == nil {
-			return network.Addr()
-		}
-	}
-	return peer
+	return addr.Addr().Unmap()
 }
 
 func (l *limited) enter(peer netip.Addr) bool {
+	network := waypost.PeerNetwork(peer)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.total || l.peers[peer] >= l.perPeer && !l.exempt(peer) {
+	if l.open >= l.total || l.peers[network] >= l.perPeer && !l.exempt(peer) {
 		return false
 	}
 	l.open++
-	l.peers[peer]++
+	l.peers[network]++
 	return true
 }
 
 func (l *limited) leave(peer netip.Addr) {
+	network := waypost.PeerNetwork(peer)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-	if l.peers[peer]--; l.peers[peer] == 0 {
-		delete(l.peers, peer)
+	if l.peers[network]--; l.peers[network] == 0 {
+		delete(l.peers, network)
 	}
 }
 

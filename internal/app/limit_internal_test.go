@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 func TestConnectionsAreBoundedInAllAndPerPeer(t *testing.T) {
@@ -77,13 +79,13 @@ func TestConnectionsAreBoundedInAllAndPerPeer(t *testing.T) {
 
 func TestAPeerIsAnAddressOrACustomersNetwork(t *testing.T) {
 	for addr, want := range map[string]string{
-		"192.0.2.1:5":          "192.0.2.1",
-		"[::ffff:192.0.2.1]:5": "192.0.2.1",
-		"[2001:db8::1]:5":      "2001:db8::",
-		"[2001:db8:0:1::9]:5":  "2001:db8:0:1::",
+		"192.0.2.1:5":          "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:5": "192.0.2.1/32",
+		"[2001:db8::1]:5":      "2001:db8::/64",
+		"[2001:db8:0:1::9]:5":  "2001:db8:0:1::/64",
 	} {
 		a := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
-		if got := peerOf(fakeConn{remote: a}); got != netip.MustParseAddr(want) {
+		if got := waypost.PeerNetwork(peerOf(fakeConn{remote: a})); got != netip.MustParsePrefix(want) {
 			t.Errorf("%s: %s", addr, got)
 		}
 	}

@@ -34,7 +34,7 @@ func From(p Platform, a *waypost.Account, kind waypost.RouteKind, submitted wayp
 	if own && sender.State == waypost.SenderAssigned && authorized {
 		c := Chosen{Address: submitted}
 		if domain.ReturnPath {
-			c.ReturnDomain = "bounce." + domain.Name
+			c.ReturnDomain = BounceDomain(domain.Name)
 		}
 		return c
 	}

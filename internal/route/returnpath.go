@@ -9,6 +9,10 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
+// BounceDomain is the domain of return paths below a domain: the platform's, or that of an
+// operator whose CNAME there leads to the platform's.
+func BounceDomain(domain string) string { return "bounce." + domain }
+
 // ReturnPath makes the envelope senders of the built-in gateway: one per delivery
 // (VERP), so that every bounce names its delivery, with a MAC, so that a forged one
 // does not.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Results of peerLimits.enter, also the labels of Metrics.Connection.
@@ -33,7 +35,7 @@ func newPeerLimits(maxTotal, maxPeer int) *peerLimits {
 // enter counts a connection in if there is room for it. Each one that was accepted
 // must leave.
 func (l *peerLimits) enter(peer netip.Addr, exempt bool) string {
-	key := peerKey(peer)
+	key := waypost.PeerNetwork(peer)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -48,27 +50,13 @@ func (l *peerLimits) enter(peer netip.Addr, exempt bool) string {
 }
 
 func (l *peerLimits) leave(peer netip.Addr) {
-	key := peerKey(peer)
+	key := waypost.PeerNetwork(peer)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total--
 	if l.peers[key]--; l.peers[key] <= 0 {
 		delete(l.peers, key)
 	}
-}
-
-// peerKey is what counts as one client: an IPv4 address, or an IPv6 /64, which is
-// the least a site is given.
-func peerKey(a netip.Addr) netip.Prefix {
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 const (
@@ -93,14 +81,14 @@ func newLoginLimits() *loginLimits {
 func (l *loginLimits) spent(peer netip.Addr, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	failures := l.clients[peerKey(peer)]
+	failures := l.clients[waypost.PeerNetwork(peer)]
 	return failures != nil && failures.TokensAt(now) < 1
 }
 
 func (l *loginLimits) failed(peer netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := peerKey(peer)
+	key := waypost.PeerNetwork(peer)
 	failures := l.clients[key]
 	if failures == nil {
 		if len(l.clients) >= loginClients {

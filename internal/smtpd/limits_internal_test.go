@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 func TestLoginLimitsAreSpentPerClientAndComeBack(t *testing.T) {
@@ -67,10 +69,10 @@ func peerAddr(i int) netip.Addr {
 
 func TestPeerKeyJoinsOneIPv6Site(t *testing.T) {
 	a, b, c := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), netip.MustParseAddr("2001:db8:0:1::1")
-	if peerKey(a) != peerKey(b) || peerKey(a) == peerKey(c) {
+	if waypost.PeerNetwork(a) != waypost.PeerNetwork(b) || waypost.PeerNetwork(a) == waypost.PeerNetwork(c) {
 		t.Error("want one key per /64")
 	}
-	if peerKey(peerAddr(1)) == peerKey(peerAddr(2)) {
+	if waypost.PeerNetwork(peerAddr(1)) == waypost.PeerNetwork(peerAddr(2)) {
 		t.Error("want one key per IPv4 address")
 	}
 }

@@ -62,7 +62,7 @@ func (s *Store) Domains(ctx context.Context, operatorID string) ([]CheckedDomain
 	}
 	list := make([]CheckedDomain, len(rows))
 	for i, row := range rows {
-		list[i] = domainOf(row)
+		list[i] = DomainOf(row)
 	}
 	return list, nil
 }
@@ -73,7 +73,7 @@ func (s *Store) Domain(ctx context.Context, operatorID, id string) (CheckedDomai
 	if err != nil {
 		return CheckedDomain{}, one(err, "domain")
 	}
-	return domainOf(row), nil
+	return DomainOf(row), nil
 }
 
 // ProvenDomains lists the domains whose ownership the operator has proven.
@@ -188,7 +188,8 @@ func insertDomainEvent(ctx context.Context, q *tenantsql.Queries, e waypost.Doma
 	})
 }
 
-func domainOf(row tenantsql.Domain) CheckedDomain {
+// DomainOf is a domain as its row has it; store/system reads the same rows.
+func DomainOf(row tenantsql.Domain) CheckedDomain {
 	return CheckedDomain{
 		Domain: waypost.Domain{
 			ID: row.ID, OperatorID: row.OperatorID, Name: row.Name, Proof: row.Proof, Proven: waypost.FromMillis(row.Proven),

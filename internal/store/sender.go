@@ -19,7 +19,7 @@ func (s *Store) Senders(ctx context.Context, operatorID string) ([]waypost.Sende
 	}
 	senders := make([]waypost.Sender, len(rows))
 	for i, row := range rows {
-		senders[i] = senderOf(row)
+		senders[i] = SenderOf(row)
 	}
 	return senders, nil
 }
@@ -30,7 +30,7 @@ func (s *Store) Sender(ctx context.Context, operatorID, id string) (waypost.Send
 	if err != nil {
 		return waypost.Sender{}, one(err, "sender")
 	}
-	return senderOf(row), nil
+	return SenderOf(row), nil
 }
 
 // AddSender adds a sender as it is; a default one takes the place of the old. The error is Conflict if the address
@@ -83,7 +83,8 @@ func (s *Store) ChangeSender(ctx context.Context, operatorID, id string, name *s
 	})
 }
 
-func senderOf(row tenantsql.Sender) waypost.Sender {
+// SenderOf is a sender as its row has it; store/system reads the same rows.
+func SenderOf(row tenantsql.Sender) waypost.Sender {
 	return waypost.Sender{
 		ID: row.ID, OperatorID: row.OperatorID, Address: row.Address, Name: row.Name, State: waypost.SenderState(row.State),
 		Default: row.IsDefault, Reason: row.Reason, Decided: waypost.FromMillis(row.Decided), Created: waypost.FromMillis(row.Created),

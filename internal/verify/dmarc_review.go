@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/route"
 )
 
 // The codes about DMARC.
@@ -156,7 +157,7 @@ func (v *DMARCReview) judge(list *adviceList, domain string) {
 		add(DMARCStrictDKIM, AdviceNote, "the tag adkim=s is fine: mail is signed in the name of exactly the domain in From.")
 	}
 	if d.StrictSPF {
-		add(DMARCStrictSPF, AdviceNote, "with aspf=s, SPF does not count for DMARC, because bounces go to "+BounceDomain(domain)+
+		add(DMARCStrictSPF, AdviceNote, "with aspf=s, SPF does not count for DMARC, because bounces go to "+route.BounceDomain(domain)+
 			" and not to "+domain+" itself: mail passes DMARC by its DKIM signature alone. aspf=r would let SPF count as well.")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/route"
 )
 
 // The parts of the platform's own set-up, beside those of a domain. They have no type, since
@@ -53,7 +54,7 @@ func (c *PlatformChecker) Check(ctx context.Context, now time.Time) Report {
 		c.spf(ctx, source, SPFPart, includingSPF(p.From, p.Domain)),
 		c.dmarc(ctx, source),
 		c.returnMX(ctx, source),
-		c.spf(ctx, source, ReturnSPF, includingSPF(BounceDomain(p.Domain), p.Domain)),
+		c.spf(ctx, source, ReturnSPF, includingSPF(route.BounceDomain(p.Domain), p.Domain)),
 	)
 	if c.Replies {
 		r.Items = append(r.Items, c.replyMX(ctx, source))
@@ -242,7 +243,7 @@ func (c *PlatformChecker) dmarc(ctx context.Context, source Source) Item {
 }
 
 func (c *PlatformChecker) returnMX(ctx context.Context, source Source) Item {
-	item := Item{Part: ReturnMX, Required: true, Record: Record{"MX", BounceDomain(c.Platform.Domain), "10 " + c.Platform.Hostname + "."}}
+	item := Item{Part: ReturnMX, Required: true, Record: Record{"MX", route.BounceDomain(c.Platform.Domain), "10 " + c.Platform.Hostname + "."}}
 	answer, err := source.LookupMX(ctx, item.Record.Name)
 	hosts := item.exchangers(answer, err)
 	switch {

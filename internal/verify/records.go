@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/waypost/waypost/internal/route"
 )
 
 // Record is a DNS record to publish.
@@ -43,7 +45,7 @@ func Records(p Platform) []Record {
 		records = append(records, KeyRecords(p, k)[1])
 	}
 	spf := SPFName(p.Domain)
-	bounce := BounceDomain(p.Domain)
+	bounce := route.BounceDomain(p.Domain)
 	records = append(records,
 		Record{"TXT", spf, addressSPF(p.Addresses)},
 		Record{"TXT", p.From, "v=spf1 include:" + spf + " -all"},
@@ -65,9 +67,6 @@ func KeyRecords(p Platform, k Key) [2]Record {
 
 // SPFName is where the addresses of the platform are published for inclusion.
 func SPFName(platformDomain string) string { return "spf." + platformDomain }
-
-// BounceDomain is the domain of the platform's return paths.
-func BounceDomain(platformDomain string) string { return "bounce." + platformDomain }
 
 func dkimName(number int, domain string) string {
 	return "dkim" + strconv.Itoa(number) + "." + domain

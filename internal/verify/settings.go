@@ -3,6 +3,7 @@ package verify
 import (
 	"net/netip"
 
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -33,7 +34,7 @@ func (s Settings) dkim(d waypost.Domain, i int) Record {
 }
 
 func (s Settings) returnPath(d waypost.Domain) Record {
-	return Record{Type: "CNAME", Name: BounceDomain(d.Name), Value: BounceDomain(s.Platform) + "."}
+	return Record{Type: "CNAME", Name: route.BounceDomain(d.Name), Value: route.BounceDomain(s.Platform) + "."}
 }
 
 // SigningPart is the part that holds the key of a selector.

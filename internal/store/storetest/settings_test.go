@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"testing"
@@ -193,6 +194,21 @@ func TestEmailSettingsAreSavedInOneStep(t *testing.T) {
 	})
 }
 
+// assign is the decision about a sender that is still requested.
+func assign(db *storetest.DB, operatorID, address string) error {
+	senders, err := db.Store.Senders(context.Background(), operatorID)
+	if err != nil {
+		return err
+	}
+	for _, s := range senders {
+		if s.Address == address {
+			s.State = waypost.SenderAssigned
+			return db.System.DecideSender(context.Background(), s, waypost.SenderRequested)
+		}
+	}
+	return errors.New("no such sender")
+}
+
 func TestThereIsOneDefaultSender(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		id := newOperator(t, db, waypost.ProductServermate).ID
@@ -201,7 +217,7 @@ func TestThereIsOneDefaultSender(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s.Name == "B" {
-				if err := db.System.SetSenderState(t.Context(), id, "a@example.test", waypost.SenderAssigned); err != nil {
+				if err := assign(db, id, "a@example.test"); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -213,7 +229,6 @@ func TestThereIsOneDefaultSender(t *testing.T) {
 		}, senders, cmpopts.IgnoreFields(waypost.Sender{}, "ID", "Created")); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
-		wantKind(t, db.System.SetSenderState(t.Context(), id, "nobody@example.test", waypost.SenderAssigned), waypost.NotFound)
 	})
 }
 
@@ -435,7 +450,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			{"SaveEmailSettings", func() error {
 				return db.Store.SaveEmailSettings(ctx, id, store.EmailSettings{Relay: relay, DefaultSender: &waypost.Sender{Address: "s@x.test"}})
 			}},
-			{"SetSenderState", func() error { return db.System.SetSenderState(ctx, id, "s@x.test", waypost.SenderAssigned) }},
+			{"DecideSender", func() error { return assign(db, id, "s@x.test") }},
 			{"SetRelayHealth", func() error { return db.System.SetRelayHealth(ctx, waypost.RelayHealth{OperatorID: id}) }},
 			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, credential, []byte("1")) }},
 			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, another, []byte("2")) }},

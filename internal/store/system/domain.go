@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/system/systemsql"
+	"github.com/waypost/waypost/internal/store/tenantsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -69,7 +70,7 @@ func (y *System) AnyDomain(ctx context.Context, id string) (store.CheckedDomain,
 	if err != nil {
 		return store.CheckedDomain{}, fmt.Errorf("read domain: %w", err)
 	}
-	return checkedDomain(row), nil
+	return store.DomainOf(tenantsql.Domain(row)), nil
 }
 
 // DomainsNamed lists all claims of a name.
@@ -80,7 +81,7 @@ func (y *System) DomainsNamed(ctx context.Context, name string) ([]store.Checked
 	}
 	list := make([]store.CheckedDomain, len(rows))
 	for i, row := range rows {
-		list[i] = checkedDomain(row)
+		list[i] = store.DomainOf(tenantsql.Domain(row))
 	}
 	return list, nil
 }
@@ -166,7 +167,7 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 		}); err != nil {
 			return nil, err
 		}
-		s := systemSender(row)
+		s := store.SenderOf(tenantsql.Sender(row))
 		s.State, s.Decided = waypost.SenderAssigned, now
 		assigned = append(assigned, s)
 	}
@@ -182,7 +183,7 @@ func (y *System) SendersWaiting(ctx context.Context, cursor string, limit int) (
 	}
 	list := make([]waypost.Sender, len(rows))
 	for i, row := range rows {
-		list[i] = systemSender(row)
+		list[i] = store.SenderOf(tenantsql.Sender(row))
 	}
 	return list, nil
 }
@@ -196,7 +197,7 @@ func (y *System) AnySender(ctx context.Context, id string) (waypost.Sender, erro
 	if err != nil {
 		return waypost.Sender{}, fmt.Errorf("read sender: %w", err)
 	}
-	return systemSender(row), nil
+	return store.SenderOf(tenantsql.Sender(row)), nil
 }
 
 // DecideSender writes state, reason and time of a sender whose state was old when it was
@@ -222,25 +223,7 @@ func (y *System) DomainsWithoutProof(ctx context.Context, cursor string, limit i
 	}
 	list := make([]store.CheckedDomain, len(rows))
 	for i, row := range rows {
-		list[i] = checkedDomain(row)
+		list[i] = store.DomainOf(tenantsql.Domain(row))
 	}
 	return list, nil
-}
-
-func systemSender(row systemsql.Sender) waypost.Sender {
-	return waypost.Sender{
-		ID: row.ID, OperatorID: row.OperatorID, Address: row.Address, Name: row.Name, State: waypost.SenderState(row.State),
-		Default: row.IsDefault, Reason: row.Reason, Decided: waypost.FromMillis(row.Decided), Created: waypost.FromMillis(row.Created),
-	}
-}
-
-func checkedDomain(row systemsql.Domain) store.CheckedDomain {
-	return store.CheckedDomain{
-		Domain: waypost.Domain{
-			ID: row.ID, OperatorID: row.OperatorID, Name: row.Name, Proof: row.Proof, Proven: waypost.FromMillis(row.Proven),
-			Authorized: waypost.FromMillis(row.Authorized), ReturnPath: row.ReturnPath, Created: waypost.FromMillis(row.Created),
-		},
-		Watch: row.Watch, Report: row.Report, Checked: waypost.FromMillis(row.Checked),
-		Next: waypost.FromMillis(row.NextCheck), Looked: waypost.FromMillis(row.Looked),
-	}
 }

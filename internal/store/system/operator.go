@@ -143,20 +143,6 @@ func (y *System) EnsurePlatform(ctx context.Context, name string) error {
 	return nil
 }
 
-// SetSenderState assigns or rejects a sender for the built-in gateway. The error is
-// NotFound if the operator has no such sender.
-func (y *System) SetSenderState(ctx context.Context, operatorID, addr string, state waypost.SenderState) error {
-	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
-		n, err := q.SetSenderState(ctx, systemsql.SetSenderStateParams{
-			OperatorID: operatorID, Address: waypost.NormalizeAddress(addr), State: string(state),
-		})
-		if err == nil && n == 0 {
-			return notFound("sender")
-		}
-		return err
-	})
-}
-
 // SetRelayHealth records what is known about an operator's relay. The error is
 // NotFound if it has none.
 func (y *System) SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error {

@@ -13,9 +13,6 @@ ON CONFLICT (id) DO NOTHING;
 -- name: Entitlements :many
 SELECT gateway, allowed, initial FROM entitlement WHERE product = $1 ORDER BY gateway;
 
--- name: SetSenderState :execrows
-UPDATE sender SET state = $3 WHERE operator_id = $1 AND address = $2;
-
 -- name: SetRelayHealth :execrows
 UPDATE relay SET failing_since = $2, failing_why = $3, next_probe = $4, probes = $5, notice_sent = $6 WHERE operator_id = $1;
 

@@ -176,21 +176,3 @@ func (q *Queries) SetRelayHealth(ctx context.Context, arg SetRelayHealthParams) 
 	}
 	return result.RowsAffected()
 }
-
-const setSenderState = `-- name: SetSenderState :execrows
-UPDATE sender SET state = $3 WHERE operator_id = $1 AND address = $2
-`
-
-type SetSenderStateParams struct {
-	OperatorID string
-	Address    string
-	State      string
-}
-
-func (q *Queries) SetSenderState(ctx context.Context, arg SetSenderStateParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, setSenderState, arg.OperatorID, arg.Address, arg.State)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
