@@ -123,8 +123,9 @@ func (y *System) NoteDKIMKey(ctx context.Context, k DKIMKey) error {
 const recheckAfter = 5 * time.Second
 
 // SwitchDKIMKey makes a wanted key the one that signs; the one that did is retired. The
-// checks of all authorized domains become due. The error is Conflict if the key is another
-// by now or not wanted any more.
+// checks of all authorized domains and the chore that looks after the keys become due: what
+// a look found that is under way is about the keys as they were. The error is Conflict if
+// the key is another by now or not wanted any more.
 func (y *System) SwitchDKIMKey(ctx context.Context, to DKIMKey, now time.Time) error {
 	at := waypost.Millis(now)
 	return y.keyChange(ctx, "sign with", to.Selector, y.change, func(ctx context.Context, q *systemsql.Queries) (int64, error) {
@@ -133,6 +134,9 @@ func (y *System) SwitchDKIMKey(ctx context.Context, to DKIMKey, now time.Time) e
 		}
 		// By then every process signs with it, and judges by that.
 		if err := q.RecheckDomains(ctx, waypost.Millis(now.Add(recheckAfter))); err != nil {
+			return 0, err
+		}
+		if err := q.HurryChore(ctx, systemsql.HurryChoreParams{Name: RotationChore, Due: at}); err != nil {
 			return 0, err
 		}
 		return q.RaiseDKIMKey(ctx, systemsql.RaiseDKIMKeyParams{Selector: to.Selector, Created: waypost.Millis(to.Created), Now: at})
