@@ -38,7 +38,7 @@ func (c credentialCreateCmd) Run(e *environment) error {
 		for i, s := range c.Scope {
 			scopes[i] = waypost.Scope(s)
 		}
-		key, cred, err := b.Auth.Create(e.ctx, auth.CreateRequest{
+		key, cred, err := b.Auth.Create(e.ctx, waypost.CommandLine(), auth.CreateRequest{
 			OperatorID: c.Operator, Platform: c.Platform, Name: c.Name, Networks: c.Network, Scopes: scopes,
 			Test: c.Test, DefaultKind: waypost.Kind(c.Kind), FromPolicy: waypost.FromPolicy(c.FromPolicy),
 		})
@@ -123,5 +123,5 @@ type credentialRevokeCmd struct {
 
 // Run revokes a credential; it stops working within a second.
 func (c credentialRevokeCmd) Run(e *environment) error {
-	return e.base(func(b *app.Base) error { return b.Auth.Revoke(e.ctx, "", c.ID) })
+	return e.base(func(b *app.Base) error { return b.Auth.Revoke(e.ctx, waypost.CommandLine(), "", c.ID) })
 }

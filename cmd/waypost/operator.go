@@ -28,7 +28,7 @@ type operatorCreateCmd struct {
 // Run creates an operator and prints its id.
 func (c operatorCreateCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
-		op, err := b.Accounts.CreateOperator(e.ctx, account.NewOperator{
+		op, err := b.Accounts.CreateOperator(e.ctx, waypost.CommandLine(), account.NewOperator{
 			Name: c.Name, Product: waypost.Product(c.Product), Contact: c.Contact, ParentID: c.Parent,
 		})
 		if err != nil {
@@ -104,7 +104,7 @@ type operatorSuspendCmd struct {
 // Run suspends an operator.
 func (c operatorSuspendCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
-		_, err := b.Accounts.Suspend(e.ctx, c.ID)
+		_, err := b.Accounts.Suspend(e.ctx, waypost.CommandLine(), c.ID)
 		return err
 	})
 }
@@ -116,7 +116,7 @@ type operatorResumeCmd struct {
 // Run resumes an operator.
 func (c operatorResumeCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
-		_, err := b.Accounts.Resume(e.ctx, c.ID)
+		_, err := b.Accounts.Resume(e.ctx, waypost.CommandLine(), c.ID)
 		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/waypost/waypost/internal/app"
 	"github.com/waypost/waypost/internal/verify"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 type platformCmd struct {
@@ -108,7 +109,7 @@ type platformRotateCmd struct {
 // Run asks for a rotation; the server does it.
 func (c platformRotateCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
-		status, err := b.RotateKeys(e.ctx)
+		status, err := b.RotateKeys(e.ctx, waypost.CommandLine())
 		if err != nil {
 			return err
 		}

@@ -95,9 +95,9 @@ type whereFlags struct {
 
 func (f whereFlags) apply(e *environment, action store.ControlAction) error {
 	return e.base(func(b *app.Base) error {
-		done, pending, skipped, err := b.System.ControlWhere(e.ctx, system.Where{
+		done, pending, skipped, err := b.System.ControlWhere(e.ctx, waypost.CommandLine(), system.Where{
 			DeliveryID: f.ID, OperatorID: f.Operator, Domain: f.Domain, All: f.All,
-		}, action, "cli", time.Now())
+		}, action, time.Now())
 		if err != nil {
 			return err
 		}

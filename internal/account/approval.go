@@ -71,19 +71,19 @@ func decidedAlready(sender waypost.Sender) error {
 
 // AssignSender assigns a requested sender. The error is Conflict if it was decided about
 // or removed since it was read.
-func (s *Service) AssignSender(ctx context.Context, read waypost.Sender) (waypost.Sender, error) {
-	return s.decide(ctx, read, waypost.SenderAssigned, "")
+func (s *Service) AssignSender(ctx context.Context, by waypost.Actor, read waypost.Sender) (waypost.Sender, error) {
+	return s.decide(ctx, read, waypost.SenderAssigned, "", by)
 }
 
 // RejectSender rejects a sender of any operator that is requested, or takes back one that
 // is assigned. The operator may read the reason. Errors are Problems with the field
 // reason, NotFound, and Conflict if it is rejected already.
-func (s *Service) RejectSender(ctx context.Context, id, reason string) (waypost.Sender, error) {
+func (s *Service) RejectSender(ctx context.Context, by waypost.Actor, id, reason string) (waypost.Sender, error) {
 	reason = strings.TrimSpace(reason)
 	if reason == "" {
 		return waypost.Sender{}, Problems{waypost.FieldError("reason", "say why: the operator reads it")}
 	}
-	if len(reason) > maxRejection || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unsafe) {
+	if len(reason) > maxRejection || !utf8.ValidString(reason) || strings.ContainsFunc(reason, waypost.Misleading) {
 		return waypost.Sender{}, Problems{waypost.FieldError("reason", "at most 1000 bytes in one line, without control characters")}
 	}
 	read, err := s.o.System.AnySender(ctx, id)
@@ -93,14 +93,14 @@ func (s *Service) RejectSender(ctx context.Context, id, reason string) (waypost.
 	if read.State == waypost.SenderRejected {
 		return waypost.Sender{}, decidedAlready(read)
 	}
-	return s.decide(ctx, read, waypost.SenderRejected, reason)
+	return s.decide(ctx, read, waypost.SenderRejected, reason, by)
 }
 
-func (s *Service) decide(ctx context.Context, read waypost.Sender, state waypost.SenderState, reason string) (waypost.Sender, error) {
+func (s *Service) decide(ctx context.Context, read waypost.Sender, state waypost.SenderState, reason string, by waypost.Actor) (waypost.Sender, error) {
 	decided := read
 	decided.State, decided.Reason, decided.Decided = state, reason, time.Now().UTC().Truncate(time.Millisecond)
 	defer s.o.Directory.forget(read.OperatorID)
-	if err := s.o.System.DecideSender(ctx, decided, read.State); err != nil {
+	if err := s.o.System.DecideSender(ctx, by, decided, read.State); err != nil {
 		return waypost.Sender{}, err
 	}
 	return decided, nil

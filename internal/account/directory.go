@@ -19,12 +19,13 @@ import (
 type System interface {
 	Change(ctx context.Context) (int64, error)
 	Operators(ctx context.Context, cursor string, limit int) ([]waypost.Operator, error)
-	CreateOperator(ctx context.Context, o waypost.Operator) (waypost.Operator, error)
+	CreateOperator(ctx context.Context, by waypost.Actor, o waypost.Operator) (waypost.Operator, error)
 	SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error
 	SendersWaiting(ctx context.Context, cursor string, limit int) ([]waypost.Sender, error)
 	AnySender(ctx context.Context, id string) (waypost.Sender, error)
-	DecideSender(ctx context.Context, s waypost.Sender, old waypost.SenderState) error
+	DecideSender(ctx context.Context, by waypost.Actor, s waypost.Sender, old waypost.SenderState) error
 	AnyDomain(ctx context.Context, id string) (store.CheckedDomain, error)
+	AllDomains(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error)
 	DomainsWithoutProof(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error)
 }
 

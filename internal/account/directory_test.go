@@ -95,7 +95,7 @@ func TestAChangeElsewhereIsSeen(t *testing.T) {
 	if w.get(t, id).Suspended {
 		t.Fatal("suspended from the start")
 	}
-	err := w.store.SaveOperator(t.Context(), id, func(o *waypost.Operator) error { o.Suspended = true; return nil })
+	err := w.store.SaveOperator(t.Context(), waypost.CommandLine(), id, func(o *waypost.Operator) error { o.Suspended = true; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestAReadingThatAChangeRanIntoIsNotKept(t *testing.T) {
 	w.system.changes = func() {
 		if calls++; calls == 1 {
 			w.system.changes = nil
-			if _, err := w.Suspend(t.Context(), id); err != nil { // drops the snapshot of id
+			if _, err := w.Suspend(t.Context(), waypost.CommandLine(), id); err != nil { // drops the snapshot of id
 				t.Error(err)
 			}
 		}
@@ -155,7 +155,7 @@ func TestASealedPasswordThatCannotBeOpenedMakesMailWait(t *testing.T) {
 	}
 	u := ownServer()
 	u.Gateway.Auth.Password = ""
-	_, err = w.SaveEmail(t.Context(), id, u)
+	_, err = w.SaveEmail(t.Context(), waypost.CommandLine(), id, u)
 	if diff := cmp.Diff([]string{"gateway.auth.password"}, fields(err)); diff != "" {
 		t.Error(diff)
 	}

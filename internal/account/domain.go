@@ -28,7 +28,7 @@ const (
 
 // ClaimDomain adds a domain for the operator to prove. Errors are Problems with the
 // field domain, and Conflict if the operator has it already. A claim blocks nobody.
-func (s *Service) ClaimDomain(ctx context.Context, operatorID, name, actor string) (store.CheckedDomain, error) {
+func (s *Service) ClaimDomain(ctx context.Context, by waypost.Actor, operatorID, name string) (store.CheckedDomain, error) {
 	if s.o.Platform.Sandbox() {
 		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "sandbox",
 			"the built-in gateway is a sandbox: the platform has no domain yet, so there is nothing to publish")
@@ -38,14 +38,6 @@ func (s *Service) ClaimDomain(ctx context.Context, operatorID, name, actor strin
 	if err := p.err(); err != nil {
 		return store.CheckedDomain{}, err
 	}
-	have, err := s.o.Store.Domains(ctx, operatorID)
-	if err != nil {
-		return store.CheckedDomain{}, err
-	}
-	if len(have) >= maxDomains {
-		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "too_many_domains",
-			fmt.Sprintf("you have %d domains, which is as many as there may be", maxDomains))
-	}
 	d := waypost.Domain{
 		ID: waypost.NewID(), OperatorID: operatorID, Name: ascii, Proof: s.proof(operatorID, ascii),
 		Created: time.Now().UTC().Truncate(time.Millisecond),
@@ -53,7 +45,7 @@ func (s *Service) ClaimDomain(ctx context.Context, operatorID, name, actor strin
 	if s.o.UpstreamSigns {
 		d.Proof = "" // the upstream's, which support enters
 	}
-	if err := s.o.Store.ClaimDomain(ctx, operatorID, d, actor); err != nil {
+	if err := s.o.Store.ClaimDomain(ctx, by, operatorID, d, maxDomains); err != nil {
 		return store.CheckedDomain{}, err
 	}
 	return s.o.Store.Domain(ctx, operatorID, d.ID)
@@ -101,7 +93,7 @@ func (s *Service) DomainsAwaitingKey(ctx context.Context, cursor string, limit i
 // domain of any operator. The same key again changes nothing; with another one ownership
 // has to be proven anew. Errors are Problems with the field key, Conflict if the platform
 // makes the keys itself, and NotFound.
-func (s *Service) SetDomainProof(ctx context.Context, id, key string) (store.CheckedDomain, error) {
+func (s *Service) SetDomainProof(ctx context.Context, by waypost.Actor, id, key string) (store.CheckedDomain, error) {
 	key = strings.TrimSpace(key)
 	if !s.o.UpstreamSigns {
 		return store.CheckedDomain{}, waypost.NewError(waypost.Conflict, "upstream_does_not_sign",
@@ -115,15 +107,45 @@ func (s *Service) SetDomainProof(ctx context.Context, id, key string) (store.Che
 		return d, err
 	}
 	defer s.o.Directory.forget(d.OperatorID)
-	if err := s.o.Store.SetDomainProof(ctx, d.OperatorID, id, key, time.Now()); err != nil {
+	if err := s.o.Store.SetDomainProof(ctx, by, d.OperatorID, id, key, time.Now()); err != nil {
 		return store.CheckedDomain{}, err
 	}
 	return s.o.Store.Domain(ctx, d.OperatorID, id)
 }
 
+// KeyDomains gives every domain the sort of ownership key that the settings ask for, after
+// they may have changed: one of the platform's own, or none until support enters the
+// upstream's. Keys that support entered stay.
+func (s *Service) KeyDomains(ctx context.Context) error {
+	const page = 500
+	for cursor := ""; ; {
+		list, err := s.o.System.AllDomains(ctx, cursor, page)
+		if err != nil {
+			return err
+		}
+		for _, d := range list {
+			cursor = d.ID
+			own := s.proof(d.OperatorID, d.Name)
+			switch {
+			case s.o.UpstreamSigns && d.Proof == own:
+				own = ""
+			case s.o.UpstreamSigns || d.Proof != "":
+				continue
+			}
+			err := s.o.Store.SetDomainProof(ctx, waypost.Policy(), d.OperatorID, d.ID, own, time.Now())
+			if err != nil && waypost.KindOf(err) != waypost.NotFound { // given up meanwhile
+				return err
+			}
+		}
+		if len(list) < page {
+			return nil
+		}
+	}
+}
+
 // RemoveDomain gives a domain up. Its senders stay, and are not used on the built-in
 // gateway any more. The error is NotFound.
-func (s *Service) RemoveDomain(ctx context.Context, operatorID, id, actor string) error {
+func (s *Service) RemoveDomain(ctx context.Context, by waypost.Actor, operatorID, id string) error {
 	defer s.o.Directory.forget(operatorID)
-	return s.o.Store.RemoveDomain(ctx, operatorID, id, actor)
+	return s.o.Store.RemoveDomain(ctx, by, operatorID, id)
 }

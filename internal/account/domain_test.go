@@ -16,7 +16,7 @@ import (
 
 func (w *world) claim(t testing.TB, operatorID, name string) store.CheckedDomain {
 	t.Helper()
-	d, err := w.ClaimDomain(t.Context(), operatorID, name, "credential:x")
+	d, err := w.ClaimDomain(t.Context(), waypost.Actor{ID: "credential:x"}, operatorID, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestClaimDomainRefusesWhatIsNobodysOwn(t *testing.T) {
 		"a.b.platform.example":    "platform's own",
 		"bounce.platform.EXAMPLE": "platform's own",
 	} {
-		_, err := w.ClaimDomain(t.Context(), op, name, "credential:x")
+		_, err := w.ClaimDomain(t.Context(), waypost.Actor{ID: "credential:x"}, op, name)
 		if f := fields(err); len(f) != 1 || f[0] != "domain" || !strings.Contains(err.Error(), says) {
 			t.Errorf("%.60q: %v, want %q", name, err, says)
 		}
@@ -98,7 +98,7 @@ func TestClaimDomainRefusesTheDefaultSendersDomain(t *testing.T) {
 	w.serve(w.ring, route.Platform{Domain: "platform.example", From: waypost.Address{Email: "no-reply@brand.example"}})
 	op := w.operator(t, waypost.ProductServermate)
 	for _, name := range []string{"brand.example", "mail.brand.example", "platform.example"} {
-		if _, err := w.ClaimDomain(t.Context(), op, name, "x"); fields(err) == nil {
+		if _, err := w.ClaimDomain(t.Context(), waypost.CommandLine(), op, name); fields(err) == nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestClaimDomainKeepsOneFormOfAName(t *testing.T) {
 		}
 	}
 	for _, again := range []string{"sender.test", "SENDER.test", "B\u00dcCHER.test", "xn--bcher-kva.test"} {
-		if _, err := w.ClaimDomain(t.Context(), op, again, "x"); waypost.KindOf(err) != waypost.Conflict {
+		if _, err := w.ClaimDomain(t.Context(), waypost.CommandLine(), op, again); waypost.KindOf(err) != waypost.Conflict {
 			t.Errorf("%q: %v", again, err)
 		}
 	}
@@ -140,13 +140,13 @@ func TestAKeyIsOfOneOperatorAndDomainAndStaysTheSame(t *testing.T) {
 		}
 		seen[d.Proof] = true
 	}
-	if err := w.RemoveDomain(t.Context(), two, first.ID, "x"); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), two, first.ID); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("removed by another: %v", err)
 	}
-	if err := w.RemoveDomain(t.Context(), one, first.ID, "x"); err != nil {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), one, first.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RemoveDomain(t.Context(), one, first.ID, "x"); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), one, first.ID); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("removed twice: %v", err)
 	}
 	again := w.claim(t, one, "Sender.test")
@@ -158,7 +158,7 @@ func TestAKeyIsOfOneOperatorAndDomainAndStaysTheSame(t *testing.T) {
 	if other := w.claim(t, two, "third.test"); other.Proof == "" {
 		t.Error("no key")
 	}
-	if err := w.RemoveDomain(t.Context(), one, again.ID, "x"); err != nil {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), one, again.ID); err != nil {
 		t.Fatal(err)
 	}
 	if other := w.claim(t, one, "sender.test"); other.Proof == first.Proof {
@@ -173,11 +173,11 @@ func TestDomainsAreBounded(t *testing.T) {
 	for n := range 100 {
 		last = w.claim(t, op, fmt.Sprintf("d%d.test", n))
 	}
-	if _, err := w.ClaimDomain(t.Context(), op, "more.test", "x"); waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "too_many_domains" {
+	if _, err := w.ClaimDomain(t.Context(), waypost.CommandLine(), op, "more.test"); waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "too_many_domains" {
 		t.Errorf("%v", err)
 	}
 	w.claim(t, other, "more.test")
-	if err := w.RemoveDomain(t.Context(), op, last.ID, "x"); err != nil {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), op, last.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.claim(t, op, "more.test")
@@ -187,7 +187,7 @@ func TestASandboxHasNoDomains(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, waypost.ProductServermate)
 	w.serve(w.ring, route.Platform{})
-	if _, err := w.ClaimDomain(t.Context(), op, "sender.test", "x"); waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "sandbox" {
+	if _, err := w.ClaimDomain(t.Context(), waypost.CommandLine(), op, "sender.test"); waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "sandbox" {
 		t.Errorf("%v", err)
 	}
 }
@@ -199,7 +199,7 @@ func TestADomainGivenUpIsNotUsedAtOnce(t *testing.T) {
 	if got, ok := w.get(t, op).DomainFor("a@sender.test"); !ok || got.Authorized.IsZero() {
 		t.Fatalf("%+v", got)
 	}
-	if err := w.RemoveDomain(t.Context(), op, d.ID, "x"); err != nil {
+	if err := w.RemoveDomain(t.Context(), waypost.CommandLine(), op, d.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got, ok := w.get(t, op).DomainFor("a@sender.test"); ok {
@@ -212,8 +212,44 @@ func TestClaimDomainTellsACancelledCallFromARefusal(t *testing.T) {
 	op := w.operator(t, waypost.ProductServermate)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := w.ClaimDomain(ctx, op, "sender.test", "x")
+	_, err := w.ClaimDomain(ctx, waypost.CommandLine(), op, "sender.test")
 	if _, ok := errors.AsType[account.Problems](err); ok || err == nil {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestDomainsGetTheSortOfKeyThatTheSettingsAskFor(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, waypost.ProductServermate)
+	own := w.claim(t, op, "own.test")
+	upstream := func(signs bool) {
+		t.Helper()
+		w.Service = account.New(account.Options{
+			Store: w.store, System: w.system, Directory: w.dir, Ring: w.ring, Platform: route.Platform{Domain: "platform.example"}, UpstreamSigns: signs,
+		})
+		if err := w.KeyDomains(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proof := func(id string) string {
+		t.Helper()
+		d, err := w.store.Domain(t.Context(), op, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Proof
+	}
+	upstream(true)
+	foreign, keyless := w.claim(t, op, "foreign.test"), w.claim(t, op, "keyless.test")
+	if _, err := w.SetDomainProof(t.Context(), waypost.Actor{ID: "support"}, foreign.ID, "upstream-key"); err != nil {
+		t.Fatal(err)
+	}
+	upstream(true)
+	if waiting, err := w.DomainsAwaitingKey(t.Context(), "", 10); err != nil || len(waiting) != 2 || proof(own.ID) != "" || proof(foreign.ID) != "upstream-key" {
+		t.Errorf("%+v, %v", waiting, err)
+	}
+	upstream(false)
+	if proof(own.ID) != own.Proof || proof(foreign.ID) != "upstream-key" || proof(keyless.ID) == "" {
+		t.Errorf("%q %q %q", proof(own.ID), proof(foreign.ID), proof(keyless.ID))
 	}
 }

@@ -30,7 +30,7 @@ func (s *Service) EmailSettings(ctx context.Context, operatorID string) (Setting
 // "gateway_not_allowed", for a gateway that the product does not include, and Problems
 // for wrong fields: among them "gateway.auth.password", when the password has to be
 // typed again.
-func (s *Service) SaveEmail(ctx context.Context, operatorID string, u Update) (Settings, error) {
+func (s *Service) SaveEmail(ctx context.Context, by waypost.Actor, operatorID string, u Update) (Settings, error) {
 	snap, err := s.o.Directory.read(ctx, operatorID)
 	if err != nil {
 		return Settings{}, err
@@ -55,7 +55,7 @@ func (s *Service) SaveEmail(ctx context.Context, operatorID string, u Update) (S
 		save.Relay = &store.StoredRelay{Relay: relay, Sealed: sealed, Updated: time.Now()}
 	}
 	defer s.o.Directory.forget(operatorID)
-	if err := s.o.Store.SaveEmailSettings(ctx, operatorID, save); err != nil {
+	if err := s.o.Store.SaveEmailSettings(ctx, by, operatorID, save); err != nil {
 		return Settings{}, fmt.Errorf("save e-mail settings: %w", err)
 	}
 	return s.EmailSettings(ctx, operatorID)

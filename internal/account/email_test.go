@@ -121,7 +121,7 @@ func TestGatewaysFollowTheProduct(t *testing.T) {
 				u = account.Update{Gateway: &account.GatewayUpdate{Type: waypost.GatewayBuiltin}}
 			}
 			for name, save := range map[string]func() error{
-				"SaveEmail": func() error { _, err := w.SaveEmail(t.Context(), id, u); return err },
+				"SaveEmail": func() error { _, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, u); return err },
 				"Preview":   func() error { _, err := w.Preview(t.Context(), id, u); return err },
 			} {
 				err := save()
@@ -221,7 +221,7 @@ func TestWrongFieldsAreAllNamedAndNothingIsSaved(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := w.SaveEmail(t.Context(), id, tt.update)
+			_, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, tt.update)
 			if waypost.KindOf(err) != waypost.Invalid {
 				t.Errorf("SaveEmail = %v, want Invalid", err)
 			}
@@ -334,7 +334,7 @@ func TestFromInUseSaysWhy(t *testing.T) {
 				}
 				before := senders[0].State
 				senders[0].State = tt.state
-				if err := w.system.DecideSender(t.Context(), senders[0], before); err != nil {
+				if err := w.system.DecideSender(t.Context(), waypost.CommandLine(), senders[0], before); err != nil {
 					t.Fatal(err)
 				}
 				if got, err = w.EmailSettings(t.Context(), id); err != nil {
@@ -400,7 +400,7 @@ func authorize(t testing.TB, w *world, operatorID, name string) {
 	t.Helper()
 	now := waypost.FromMillis(waypost.Millis(time.Now()))
 	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof", Created: now}
-	if err := w.store.ClaimDomain(t.Context(), operatorID, d, "test"); err != nil {
+	if err := w.store.ClaimDomain(t.Context(), waypost.CommandLine(), operatorID, d, 100); err != nil {
 		t.Fatal(err)
 	}
 	d.Proven, d.Authorized = now, now

@@ -85,7 +85,7 @@ func (w *world) serve(ring *secret.Ring, p route.Platform) {
 
 func (w *world) operator(t testing.TB, product waypost.Product) string {
 	t.Helper()
-	o, err := w.CreateOperator(t.Context(), account.NewOperator{Name: "Acme Tracking", Product: product})
+	o, err := w.CreateOperator(t.Context(), waypost.CommandLine(), account.NewOperator{Name: "Acme Tracking", Product: product})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func (w *world) get(t testing.TB, id string) *waypost.Account {
 
 func (w *world) save(t testing.TB, id string, u account.Update) account.Settings {
 	t.Helper()
-	out, err := w.SaveEmail(t.Context(), id, u)
+	out, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, u)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ type NewOperator struct {
 // CreateOperator creates an operator. It is bound to the gateway that its product
 // starts with, if any. Errors are Problems with the fields name, product, contact and
 // parent_id.
-func (s *Service) CreateOperator(ctx context.Context, n NewOperator) (waypost.Operator, error) {
+func (s *Service) CreateOperator(ctx context.Context, by waypost.Actor, n NewOperator) (waypost.Operator, error) {
 	var p Problems
 	name := checkOperatorName(&p, n.Name)
 	if _, ok := waypost.ParseProduct(string(n.Product)); !ok {
@@ -58,7 +58,7 @@ func (s *Service) CreateOperator(ctx context.Context, n NewOperator) (waypost.Op
 	if err := p.err(); err != nil {
 		return waypost.Operator{}, err
 	}
-	created, err := s.o.System.CreateOperator(ctx, waypost.Operator{
+	created, err := s.o.System.CreateOperator(ctx, by, waypost.Operator{
 		Name: name, Product: n.Product, Contact: contact, ParentID: n.ParentID, Uncertain: waypost.UncertainRetry,
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ type OperatorChange struct {
 
 // ChangeOperator changes an operator. Errors are Problems with the fields name and
 // contact, as at its creation, and NotFound.
-func (s *Service) ChangeOperator(ctx context.Context, operatorID string, c OperatorChange) error {
+func (s *Service) ChangeOperator(ctx context.Context, by waypost.Actor, operatorID string, c OperatorChange) error {
 	var p Problems
 	var name, contact string
 	if c.Name != nil {
@@ -110,7 +110,7 @@ func (s *Service) ChangeOperator(ctx context.Context, operatorID string, c Opera
 		return err
 	}
 	defer s.o.Directory.forget(operatorID)
-	err := s.o.Store.SaveOperator(ctx, operatorID, func(o *waypost.Operator) error {
+	err := s.o.Store.SaveOperator(ctx, by, operatorID, func(o *waypost.Operator) error {
 		if c.Name != nil {
 			o.Name = name
 		}
@@ -135,21 +135,21 @@ func (s *Service) Operators(ctx context.Context, cursor string, limit int) ([]wa
 
 // Suspend stops an operator's mail: nothing is accepted, and what is queued waits.
 // Mail of kind security still goes. Suspending twice is no error.
-func (s *Service) Suspend(ctx context.Context, operatorID string) (waypost.Operator, error) {
+func (s *Service) Suspend(ctx context.Context, by waypost.Actor, operatorID string) (waypost.Operator, error) {
 	if operatorID == waypost.PlatformOperatorID {
 		return waypost.Operator{}, waypost.NewError(waypost.Conflict, "platform_operator", "the platform itself cannot be suspended")
 	}
-	return s.setSuspended(ctx, operatorID, true)
+	return s.setSuspended(ctx, by, operatorID, true)
 }
 
 // Resume ends a suspension. Resuming twice is no error.
-func (s *Service) Resume(ctx context.Context, operatorID string) (waypost.Operator, error) {
-	return s.setSuspended(ctx, operatorID, false)
+func (s *Service) Resume(ctx context.Context, by waypost.Actor, operatorID string) (waypost.Operator, error) {
+	return s.setSuspended(ctx, by, operatorID, false)
 }
 
-func (s *Service) setSuspended(ctx context.Context, operatorID string, suspended bool) (waypost.Operator, error) {
+func (s *Service) setSuspended(ctx context.Context, by waypost.Actor, operatorID string, suspended bool) (waypost.Operator, error) {
 	defer s.o.Directory.forget(operatorID)
-	err := s.o.Store.SaveOperator(ctx, operatorID, func(o *waypost.Operator) error {
+	err := s.o.Store.SaveOperator(ctx, by, operatorID, func(o *waypost.Operator) error {
 		o.Suspended = suspended
 		return nil
 	})

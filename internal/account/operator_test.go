@@ -29,7 +29,7 @@ func TestOperatorsAreCheckedBeforeTheyAreCreated(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			o, err := w.CreateOperator(t.Context(), tt.in)
+			o, err := w.CreateOperator(t.Context(), waypost.CommandLine(), tt.in)
 			if diff := cmp.Diff(tt.want, fields(err)); diff != "" {
 				t.Fatal(diff, err)
 			}
@@ -41,7 +41,7 @@ func TestOperatorsAreCheckedBeforeTheyAreCreated(t *testing.T) {
 			}
 		})
 	}
-	_, err := w.CreateOperator(t.Context(), account.NewOperator{Name: "x", Product: "cloud", ParentID: waypost.NewID()})
+	_, err := w.CreateOperator(t.Context(), waypost.CommandLine(), account.NewOperator{Name: "x", Product: "cloud", ParentID: waypost.NewID()})
 	if e := waypost.AsError(err); e.Kind != waypost.Invalid || e.Field != "parent_id" {
 		t.Errorf("unknown parent: %v", err)
 	}
@@ -61,7 +61,7 @@ func TestOperatorsAreCheckedAsMuchWhenTheyAreChanged(t *testing.T) {
 		"turned text":    {account.OperatorChange{Name: new("a\u202eb")}, []string{"name"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, fields(w.ChangeOperator(t.Context(), id, tt.in))); diff != "" {
+			if diff := cmp.Diff(tt.want, fields(w.ChangeOperator(t.Context(), waypost.CommandLine(), id, tt.in))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -69,7 +69,7 @@ func TestOperatorsAreCheckedAsMuchWhenTheyAreChanged(t *testing.T) {
 	if diff := cmp.Diff(before, w.get(t, id).Operator); diff != "" {
 		t.Error("a refusal changed something:", diff)
 	}
-	if err := w.ChangeOperator(t.Context(), id, account.OperatorChange{Name: new(" Acme GmbH "), Contact: new("ops@acme.example")}); err != nil {
+	if err := w.ChangeOperator(t.Context(), waypost.CommandLine(), id, account.OperatorChange{Name: new(" Acme GmbH "), Contact: new("ops@acme.example")}); err != nil {
 		t.Fatal(err)
 	}
 	want := before
@@ -77,7 +77,7 @@ func TestOperatorsAreCheckedAsMuchWhenTheyAreChanged(t *testing.T) {
 	if diff := cmp.Diff(want, w.get(t, id).Operator); diff != "" { // at once, in this process
 		t.Error(diff)
 	}
-	if err := w.ChangeOperator(t.Context(), waypost.NewID(), account.OperatorChange{Name: new("B")}); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.ChangeOperator(t.Context(), waypost.CommandLine(), waypost.NewID(), account.OperatorChange{Name: new("B")}); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("an unknown operator: %v", err)
 	}
 }
@@ -87,17 +87,17 @@ func TestSuspensionIsSeenAtOnceAndEnds(t *testing.T) {
 	id := w.operator(t, waypost.ProductServermate)
 	w.get(t, id)
 	for range 2 {
-		if o, err := w.Suspend(t.Context(), id); err != nil || !o.Suspended || !w.get(t, id).Suspended {
+		if o, err := w.Suspend(t.Context(), waypost.CommandLine(), id); err != nil || !o.Suspended || !w.get(t, id).Suspended {
 			t.Fatalf("Suspend = %+v, %v", o, err)
 		}
 	}
-	if o, err := w.Resume(t.Context(), id); err != nil || o.Suspended || w.get(t, id).Suspended {
+	if o, err := w.Resume(t.Context(), waypost.CommandLine(), id); err != nil || o.Suspended || w.get(t, id).Suspended {
 		t.Fatalf("Resume = %+v, %v", o, err)
 	}
-	if _, err := w.Suspend(t.Context(), waypost.NewID()); waypost.KindOf(err) != waypost.NotFound {
+	if _, err := w.Suspend(t.Context(), waypost.CommandLine(), waypost.NewID()); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("an unknown operator: %v", err)
 	}
-	if _, err := w.Suspend(t.Context(), waypost.PlatformOperatorID); waypost.KindOf(err) != waypost.Conflict {
+	if _, err := w.Suspend(t.Context(), waypost.CommandLine(), waypost.PlatformOperatorID); waypost.KindOf(err) != waypost.Conflict {
 		t.Errorf("the platform: %v", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestSuppressionsAreNormalizedCheckedAndOnesOwn(t *testing.T) {
 	if w.get(t, id).Suppressions {
 		t.Fatal("suppressions from the start")
 	}
-	if _, err := w.AddSuppression(t.Context(), id, account.NewSuppression{Address: " Bob@Acme.Example ", Detail: "asked"}); err != nil {
+	if _, err := w.AddSuppression(t.Context(), waypost.CommandLine(), id, account.NewSuppression{Address: " Bob@Acme.Example ", Detail: "asked"}); err != nil {
 		t.Fatal(err)
 	}
 	if !w.get(t, id).Suppressions || w.get(t, other).Suppressions {
@@ -118,14 +118,14 @@ func TestSuppressionsAreNormalizedCheckedAndOnesOwn(t *testing.T) {
 	if err != nil || len(list) != 1 || next != "" || list[0].Address != "bob@acme.example" || list[0].Reason != waypost.SuppressedManual {
 		t.Errorf("Suppressions = %+v, %q, %v", list, next, err)
 	}
-	_, err = w.AddSuppression(t.Context(), id, account.NewSuppression{Address: "bob", Detail: "a\nb", Expires: time.Unix(1, 0)})
+	_, err = w.AddSuppression(t.Context(), waypost.CommandLine(), id, account.NewSuppression{Address: "bob", Detail: "a\nb", Expires: time.Unix(1, 0)})
 	if diff := cmp.Diff([]string{"address", "detail", "expires"}, fields(err)); diff != "" {
 		t.Error(diff)
 	}
-	if err := w.RemoveSuppression(t.Context(), other, "bob@acme.example", ""); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), other, "bob@acme.example", ""); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("another operator removes it: %v", err)
 	}
-	if err := w.RemoveSuppression(t.Context(), id, "BOB@acme.example", ""); err != nil {
+	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), id, "BOB@acme.example", ""); err != nil {
 		t.Error(err)
 	}
 	if w.get(t, id).Suppressions {

@@ -44,7 +44,7 @@ func TestAStoredPasswordIsReusedOnlyForTheServerItWasTypedFor(t *testing.T) {
 			if tt.reused && preview.Relay.Password != "hunter2" {
 				t.Errorf("preview has password %q", preview.Relay.Password)
 			}
-			_, err = w.SaveEmail(t.Context(), id, account.Update{Gateway: &next})
+			_, err = w.SaveEmail(t.Context(), waypost.CommandLine(), id, account.Update{Gateway: &next})
 			if tt.reused != (err == nil) {
 				t.Fatalf("SaveEmail = %v", err)
 			}
@@ -72,7 +72,7 @@ func TestAuthNullRemovesTheLogin(t *testing.T) {
 	}
 	u = ownServer()
 	u.Gateway.Auth.Password = ""
-	if _, err := w.SaveEmail(t.Context(), id, u); waypost.AsError(err).Field != "gateway.auth.password" {
+	if _, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, u); waypost.AsError(err).Field != "gateway.auth.password" {
 		t.Errorf("SaveEmail = %v, want the removed password to be asked for", err)
 	}
 }
@@ -141,7 +141,7 @@ func TestNoSequenceOfUpdatesTakesAPasswordElsewhere(t *testing.T) {
 			if rapid.Bool().Draw(rt, "only a test") {
 				continue
 			}
-			if _, err := w.SaveEmail(t.Context(), id, u); err != nil {
+			if _, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, u); err != nil {
 				continue
 			}
 			r := w.get(t, id).Relay

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ type NewSender struct {
 // AddSender adds a sender. It is assigned at once if its domain is authorized and the
 // owner has not asked to approve senders; else it is requested. Errors are Problems with
 // the fields address, name and default, and Conflict if there is such a sender.
-func (s *Service) AddSender(ctx context.Context, operatorID string, n NewSender) (waypost.Sender, error) {
+func (s *Service) AddSender(ctx context.Context, by waypost.Actor, operatorID string, n NewSender) (waypost.Sender, error) {
 	var p Problems
 	address := checkSenderAddress(&p, n.Address)
 	name := strings.TrimSpace(n.Name)
@@ -38,10 +37,6 @@ func (s *Service) AddSender(ctx context.Context, operatorID string, n NewSender)
 	if err != nil {
 		return waypost.Sender{}, err
 	}
-	if len(snap.account.Senders) >= maxSenders {
-		return waypost.Sender{}, waypost.NewError(waypost.Conflict, "too_many_senders",
-			fmt.Sprintf("you have %d senders, which is as many as there may be", maxSenders))
-	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	sender := waypost.Sender{
 		ID: waypost.NewID(), OperatorID: operatorID, Address: address, Name: name, Default: n.Default,
@@ -51,7 +46,7 @@ func (s *Service) AddSender(ctx context.Context, operatorID string, n NewSender)
 		sender.Decided = now
 	}
 	defer s.o.Directory.forget(operatorID)
-	if err := s.o.Store.AddSender(ctx, operatorID, sender); err != nil {
+	if err := s.o.Store.AddSender(ctx, by, operatorID, sender, maxSenders); err != nil {
 		return waypost.Sender{}, err
 	}
 	return sender, nil
@@ -87,7 +82,7 @@ func checkSenderAddress(p *Problems, address string) string {
 
 // ChangeSender gives a sender another display name or makes it the default one; nil and
 // false leave it. Errors are Problems with the fields name and default, and NotFound.
-func (s *Service) ChangeSender(ctx context.Context, operatorID, id string, name *string, makeDefault bool) (waypost.Sender, error) {
+func (s *Service) ChangeSender(ctx context.Context, by waypost.Actor, operatorID, id string, name *string, makeDefault bool) (waypost.Sender, error) {
 	old, err := s.o.Store.Sender(ctx, operatorID, id)
 	if err != nil {
 		return waypost.Sender{}, err
@@ -107,14 +102,14 @@ func (s *Service) ChangeSender(ctx context.Context, operatorID, id string, name 
 		return waypost.Sender{}, err
 	}
 	defer s.o.Directory.forget(operatorID)
-	if err := s.o.Store.ChangeSender(ctx, operatorID, id, name, makeDefault); err != nil {
+	if err := s.o.Store.ChangeSender(ctx, by, operatorID, id, name, makeDefault); err != nil {
 		return waypost.Sender{}, err
 	}
 	return s.o.Store.Sender(ctx, operatorID, id)
 }
 
 // RemoveSender removes a sender. The error is NotFound.
-func (s *Service) RemoveSender(ctx context.Context, operatorID, id string) error {
+func (s *Service) RemoveSender(ctx context.Context, by waypost.Actor, operatorID, id string) error {
 	defer s.o.Directory.forget(operatorID)
-	return s.o.Store.RemoveSender(ctx, operatorID, id)
+	return s.o.Store.RemoveSender(ctx, by, operatorID, id)
 }

@@ -15,7 +15,7 @@ import (
 
 func (w *world) addSender(t testing.TB, operatorID string, n account.NewSender) waypost.Sender {
 	t.Helper()
-	s, err := w.AddSender(t.Context(), operatorID, n)
+	s, err := w.AddSender(t.Context(), waypost.CommandLine(), operatorID, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestAddSenderKeepsOneFormOfAnAddress(t *testing.T) {
 		}
 	}
 	for _, again := range []string{"ALARM@sender.test", "a@xn--bcher-kva.test", "A@B\u00dcCHER.test", "*@SENDER.test", "*@xn--bcher-kva.test"} {
-		if _, err := w.AddSender(t.Context(), op, account.NewSender{Address: again}); waypost.KindOf(err) != waypost.Conflict {
+		if _, err := w.AddSender(t.Context(), waypost.CommandLine(), op, account.NewSender{Address: again}); waypost.KindOf(err) != waypost.Conflict {
 			t.Errorf("%q: %v", again, err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestAddSenderRefusesWhatIsNoAddress(t *testing.T) {
 		{account.NewSender{Address: "a@sender.test", Name: strings.Repeat("\u00fc", 201)}, []string{"name"}},
 		{account.NewSender{Address: "x", Name: "\x00"}, []string{"address", "name"}},
 	} {
-		_, err := w.AddSender(t.Context(), op, tc.n)
+		_, err := w.AddSender(t.Context(), waypost.CommandLine(), op, tc.n)
 		if diff := cmp.Diff(tc.want, fields(err)); diff != "" {
 			t.Errorf("%.80q: %v", tc.n.Address, err)
 		}
@@ -161,27 +161,27 @@ func TestThereIsOneDefaultSender(t *testing.T) {
 	want("b@sender.test")
 	w.addSender(t, op, account.NewSender{Address: "c@sender.test", Default: true})
 	want("c@sender.test")
-	if s, err := w.ChangeSender(t.Context(), op, a.ID, nil, true); err != nil || !s.Default || s.Name != "" {
+	if s, err := w.ChangeSender(t.Context(), waypost.CommandLine(), op, a.ID, nil, true); err != nil || !s.Default || s.Name != "" {
 		t.Errorf("%+v, %v", s, err)
 	}
 	want("a@sender.test")
-	if _, err := w.AddSender(t.Context(), op, account.NewSender{Address: "B@sender.test", Default: true}); waypost.KindOf(err) != waypost.Conflict {
+	if _, err := w.AddSender(t.Context(), waypost.CommandLine(), op, account.NewSender{Address: "B@sender.test", Default: true}); waypost.KindOf(err) != waypost.Conflict {
 		t.Errorf("%v", err)
 	}
 	want("a@sender.test") // a refusal moves nothing
 	wild := w.addSender(t, op, account.NewSender{Address: "*@sender.test"})
-	if _, err := w.ChangeSender(t.Context(), op, wild.ID, nil, true); !slices.Equal(fields(err), []string{"default"}) {
+	if _, err := w.ChangeSender(t.Context(), waypost.CommandLine(), op, wild.ID, nil, true); !slices.Equal(fields(err), []string{"default"}) {
 		t.Errorf("%v", err)
 	}
-	if _, err := w.ChangeSender(t.Context(), op, foreign.ID, nil, true); waypost.KindOf(err) != waypost.NotFound {
+	if _, err := w.ChangeSender(t.Context(), waypost.CommandLine(), op, foreign.ID, nil, true); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("%v", err)
 	}
 	want("a@sender.test")
-	if err := w.RemoveSender(t.Context(), op, b.ID); err != nil {
+	if err := w.RemoveSender(t.Context(), waypost.CommandLine(), op, b.ID); err != nil {
 		t.Fatal(err)
 	}
 	want("a@sender.test")
-	if err := w.RemoveSender(t.Context(), op, a.ID); err != nil {
+	if err := w.RemoveSender(t.Context(), waypost.CommandLine(), op, a.ID); err != nil {
 		t.Fatal(err)
 	}
 	want()
@@ -196,7 +196,7 @@ func TestChangeSenderChangesTheName(t *testing.T) {
 	s := w.addSender(t, op, account.NewSender{Address: "a@sender.test", Name: "Old", Default: true})
 	name := func(s string) *string { return &s }
 	for given, want := range map[string]string{" New ": "New", "": "", "B\u00fcro": "B\u00fcro"} {
-		got, err := w.ChangeSender(t.Context(), op, s.ID, name(given), false)
+		got, err := w.ChangeSender(t.Context(), waypost.CommandLine(), op, s.ID, name(given), false)
 		if err != nil || got.Name != want || !got.Default || got.Address != s.Address || got.State != s.State {
 			t.Errorf("%q: %+v, %v", given, got, err)
 		}
@@ -205,15 +205,15 @@ func TestChangeSenderChangesTheName(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"a\nb", "a\u2028b", strings.Repeat("x", 201)} {
-		if _, err := w.ChangeSender(t.Context(), op, s.ID, name(bad), false); !slices.Equal(fields(err), []string{"name"}) {
+		if _, err := w.ChangeSender(t.Context(), waypost.CommandLine(), op, s.ID, name(bad), false); !slices.Equal(fields(err), []string{"name"}) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 	for _, c := range []struct{ operator, id string }{{other, s.ID}, {op, "unknown"}} {
-		if _, err := w.ChangeSender(t.Context(), c.operator, c.id, name("x"), false); waypost.KindOf(err) != waypost.NotFound {
+		if _, err := w.ChangeSender(t.Context(), waypost.CommandLine(), c.operator, c.id, name("x"), false); waypost.KindOf(err) != waypost.NotFound {
 			t.Errorf("%v", err)
 		}
-		if err := w.RemoveSender(t.Context(), c.operator, c.id); waypost.KindOf(err) != waypost.NotFound {
+		if err := w.RemoveSender(t.Context(), waypost.CommandLine(), c.operator, c.id); waypost.KindOf(err) != waypost.NotFound {
 			t.Errorf("%v", err)
 		}
 	}
@@ -224,15 +224,15 @@ func TestSendersAreBounded(t *testing.T) {
 	op := w.operator(t, waypost.ProductServermate)
 	for n := range 1000 {
 		s := waypost.Sender{ID: waypost.NewID(), OperatorID: op, Address: fmt.Sprintf("a%d@sender.test", n), State: waypost.SenderRequested}
-		if err := w.store.AddSender(t.Context(), op, s); err != nil {
+		if err := w.store.AddSender(t.Context(), waypost.CommandLine(), op, s, 1<<20); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.AddSender(t.Context(), op, account.NewSender{Address: "more@sender.test"})
+	_, err := w.AddSender(t.Context(), waypost.CommandLine(), op, account.NewSender{Address: "more@sender.test"})
 	if waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "too_many_senders" {
 		t.Errorf("%v", err)
 	}
-	if err := w.RemoveSender(t.Context(), op, w.get(t, op).Senders[0].ID); err != nil {
+	if err := w.RemoveSender(t.Context(), waypost.CommandLine(), op, w.get(t, op).Senders[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	w.addSender(t, op, account.NewSender{Address: "more@sender.test"})

@@ -19,7 +19,7 @@ type NewSuppression struct {
 
 // AddSuppression adds a suppression with reason manual, or renews the one there is.
 // Errors are Problems with the fields address, detail and expires.
-func (s *Service) AddSuppression(ctx context.Context, operatorID string, n NewSuppression) (waypost.Suppression, error) {
+func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n NewSuppression) (waypost.Suppression, error) {
 	var p Problems
 	now := time.Now()
 	address := checkAddress(&p, n.Address)
@@ -37,7 +37,7 @@ func (s *Service) AddSuppression(ctx context.Context, operatorID string, n NewSu
 		OperatorID: operatorID, Address: address, Reason: waypost.SuppressedManual, Detail: detail,
 		Created: now.UTC().Truncate(time.Millisecond), Expires: n.Expires,
 	}
-	if err := s.o.Store.AddSuppression(ctx, operatorID, added); err != nil {
+	if err := s.o.Store.AddSuppression(ctx, by, operatorID, added); err != nil {
 		return waypost.Suppression{}, err
 	}
 	s.o.Directory.forget(operatorID)
@@ -54,7 +54,7 @@ func (s *Service) Suppressions(ctx context.Context, operatorID string, f store.S
 
 // RemoveSuppression removes the suppression of an address for a reason, or for "" all
 // of that address. The error is NotFound if there is none.
-func (s *Service) RemoveSuppression(ctx context.Context, operatorID, address string, reason waypost.SuppressionReason) error {
+func (s *Service) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, address string, reason waypost.SuppressionReason) error {
 	var p Problems
 	address = checkAddress(&p, address)
 	if err := p.err(); err != nil {
@@ -62,7 +62,7 @@ func (s *Service) RemoveSuppression(ctx context.Context, operatorID, address str
 	}
 	defer s.o.Directory.forget(operatorID)
 	if reason != "" {
-		return s.o.Store.RemoveSuppression(ctx, operatorID, address, reason)
+		return s.o.Store.RemoveSuppression(ctx, by, operatorID, address, reason)
 	}
 	found, err := s.o.Store.SuppressionsFor(ctx, operatorID, []string{address})
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Service) RemoveSuppression(ctx context.Context, operatorID, address str
 		return waypost.NewError(waypost.NotFound, "not_found", "the address is not suppressed")
 	}
 	for _, one := range found[address] {
-		if err := s.o.Store.RemoveSuppression(ctx, operatorID, address, one.Reason); err != nil && waypost.KindOf(err) != waypost.NotFound {
+		if err := s.o.Store.RemoveSuppression(ctx, by, operatorID, address, one.Reason); err != nil && waypost.KindOf(err) != waypost.NotFound {
 			return err
 		}
 	}

@@ -34,16 +34,10 @@ func badName(name string) string {
 		return "not valid UTF-8"
 	case utf8.RuneCountInString(name) > maxName:
 		return fmt.Sprintf("longer than %d characters", maxName)
-	case strings.ContainsFunc(name, unsafe):
+	case strings.ContainsFunc(name, waypost.Misleading):
 		return "control characters are not allowed"
 	}
 	return ""
-}
-
-// unsafe reports control characters, line separators, and the marks that make text
-// read otherwise than it runs (Unicode UAX #9).
-func unsafe(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 // checkServer returns the server of an update without its login.
@@ -156,7 +150,7 @@ const maxMailbox = 2048
 
 func checkMailbox(problems *Problems, field, text string) (waypost.Address, bool) {
 	const want = "not an e-mail address: write address or Name <address>"
-	if len(text) > maxMailbox || !utf8.ValidString(text) || strings.ContainsFunc(text, unsafe) {
+	if len(text) > maxMailbox || !utf8.ValidString(text) || strings.ContainsFunc(text, waypost.Misleading) {
 		problems.add(field, want)
 		return waypost.Address{}, false
 	}

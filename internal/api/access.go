@@ -89,8 +89,10 @@ type caller struct {
 	release   func()           // gives back the memory of the request body
 }
 
-// actor names the caller in events.
-func (c *caller) actor() string { return "credential:" + c.principal.CredentialID }
+// actor is the caller in the audit log and in events.
+func (c *caller) actor() waypost.Actor {
+	return waypost.Actor{ID: c.principal.Actor(), Peer: c.peer}
+}
 
 // operator is the id of the operator the caller works for.
 func (c *caller) operator() string { return c.account.ID }
@@ -102,7 +104,7 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 // access is the middleware that lets nobody through who may not.
 func (s *server) access(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
-	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), base: s.base(r), release: func() {}}
+	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), base: s.front.Base(r), release: func() {}}
 	if err := s.authorize(ctx, c); err != nil {
 		s.refuse(ctx, err)
 		return

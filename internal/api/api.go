@@ -18,7 +18,9 @@ import (
 	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // Accepter makes a submission durable; *submit.Pipeline does.
@@ -76,12 +78,12 @@ type Options struct {
 
 	PlatformDNS PlatformDNS
 
-	PublicURL      string         // where clients reach this server, for links and the description; "" goes by the request
-	LinkKeys       [][]byte       // links to domains' pages are signed with the first and known by any; nil: they end with the process
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
-	MaxMessageSize int64          // bytes; 0 means 25 MiB
-	BodyBudget     int64          // bytes of memory for big requests at once, beside 64 MiB for small ones; 0 means 192 MiB
-	TestWait       time.Duration  // how long the answer to a test mail waits for its end; 0 means 60 s
+	PublicURL      string          // where clients reach this server, for links and the description; "" goes by the request
+	LinkKeys       verify.LinkKeys // links to domains' pages are signed with the first and known by any; nil: they end with the process
+	TrustedProxies []netip.Prefix  // whose X-Forwarded-For is believed
+	MaxMessageSize int64           // bytes; 0 means 25 MiB
+	BodyBudget     int64           // bytes of memory for big requests at once, beside 64 MiB for small ones; 0 means 192 MiB
+	TestWait       time.Duration   // how long the answer to a test mail waits for its end; 0 means 60 s
 	Log            *slog.Logger
 }
 
@@ -115,6 +117,7 @@ type server struct {
 	Options
 	mux        *http.ServeMux
 	api        huma.API
+	front      web.Front
 	rules      map[string]rule
 	registered map[string]bool
 	failures   *failures
@@ -139,10 +142,10 @@ func newServer(o Options) *server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if len(o.LinkKeys) == 0 {
-		o.LinkKeys = [][]byte{[]byte(rand.Text())}
+		o.LinkKeys = verify.LinkKeys{[]byte(rand.Text())}
 	}
 	s := &server{
-		Options: o, mux: http.NewServeMux(), rules: rules(), registered: map[string]bool{},
+		Options: o, mux: http.NewServeMux(), front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, rules: rules(), registered: map[string]bool{},
 		failures: newFailures(), looks: newLimiters(1, 60), checks: newLimiters(10.0/60, 30), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))

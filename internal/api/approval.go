@@ -145,7 +145,7 @@ func (s *server) approveSender(ctx context.Context, c *caller, in *approveSender
 	if err != nil {
 		return nil, err
 	}
-	assigned, err := s.Accounts.AssignSender(ctx, candidate.Sender)
+	assigned, err := s.Accounts.AssignSender(ctx, c.actor(), candidate.Sender)
 	if err != nil {
 		return nil, err
 	}
@@ -219,8 +219,8 @@ type rejection struct {
 	Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"For the operator, in one line."`
 }
 
-func (s *server) rejectSender(ctx context.Context, _ *caller, in *rejectSenderInput) (*answer[sender], error) {
-	rejected, err := s.Accounts.RejectSender(ctx, in.ID, in.Body.Reason)
+func (s *server) rejectSender(ctx context.Context, c *caller, in *rejectSenderInput) (*answer[sender], error) {
+	rejected, err := s.Accounts.RejectSender(ctx, c.actor(), in.ID, in.Body.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -272,8 +272,8 @@ type domainKey struct {
 	Key string `json:"key" maxLength:"200" doc:"What follows the prefix in the record: KEY of mandrill_verify.KEY."`
 }
 
-func (s *server) setDomainKey(ctx context.Context, _ *caller, in *setDomainKeyInput) (*answer[domain], error) {
-	d, err := s.Accounts.SetDomainProof(ctx, in.ID, in.Body.Key)
+func (s *server) setDomainKey(ctx context.Context, c *caller, in *setDomainKeyInput) (*answer[domain], error) {
+	d, err := s.Accounts.SetDomainProof(ctx, c.actor(), in.ID, in.Body.Key)
 	if err != nil {
 		return nil, err
 	}

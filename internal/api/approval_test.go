@@ -368,7 +368,7 @@ func TestOnlyThePlatformDecidesAboutSenders(t *testing.T) {
 	wantRefusal(t, err, 403, "scope_missing", "")
 	_, err = c.RejectSender(t.Context(), sender.ID, "x")
 	wantRefusal(t, err, 403, "scope_missing", "")
-	key, _, err := w.auth.Create(t.Context(), auth.CreateRequest{Platform: true, Name: "reader", Scopes: []waypost.Scope{waypost.ScopeRead}})
+	key, _, err := w.auth.Create(t.Context(), waypost.CommandLine(), auth.CreateRequest{Platform: true, Name: "reader", Scopes: []waypost.Scope{waypost.ScopeRead}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ type createdCredential struct {
 	Key string `json:"key" doc:"The key. It cannot be read again."`
 }
 
-func (s *server) createCredential(ctx context.Context, _ *caller, in *createCredentialInput) (*answer[createdCredential], error) {
+func (s *server) createCredential(ctx context.Context, c *caller, in *createCredentialInput) (*answer[createdCredential], error) {
 	n := in.Body
 	r := auth.CreateRequest{
 		OperatorID: in.ID, Name: n.Name, Scopes: n.Scopes, Test: n.Test, DefaultKind: n.DefaultKind, FromPolicy: n.FromPolicy,
@@ -98,7 +98,7 @@ func (s *server) createCredential(ctx context.Context, _ *caller, in *createCred
 		}
 		r.Networks = append(r.Networks, network)
 	}
-	key, created, err := s.Auth.Create(ctx, r)
+	key, created, err := s.Auth.Create(ctx, c.actor(), r)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,6 @@ type revokeCredentialInput struct {
 	CredentialID string `path:"credential_id" maxLength:"100"`
 }
 
-func (s *server) revokeCredential(ctx context.Context, _ *caller, in *revokeCredentialInput) (*struct{}, error) {
-	return nil, s.Auth.Revoke(ctx, in.ID, in.CredentialID)
+func (s *server) revokeCredential(ctx context.Context, c *caller, in *revokeCredentialInput) (*struct{}, error) {
+	return nil, s.Auth.Revoke(ctx, c.actor(), in.ID, in.CredentialID)
 }

@@ -34,7 +34,7 @@ type controlled struct {
 }
 
 func (s *server) control(ctx context.Context, c *caller, id string, action store.ControlAction) (*answer[controlled], error) {
-	got, err := s.Store.Control(ctx, c.operator(), id, action, c.principal.Actor(), time.Now())
+	got, err := s.Store.Control(ctx, c.actor(), c.operator(), id, action, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -107,11 +107,11 @@ func (s *server) dnsPage(r *http.Request) (dnsPage, int) {
 	ctx, now := r.Context(), time.Now()
 	tooMany := dnsPage{Title: "Too many requests", Text: "There were too many requests from your network. Load this page again in a minute."}
 	gone := dnsPage{Title: "This link does not work", Text: "It has ended, or it is not complete. Ask whoever sent it to you for a new one."}
-	l, ok := s.readLink(r.PathValue("token"))
+	l, ok := s.LinkKeys.Read(r.PathValue("token"))
 	switch {
 	case !ok && !s.failures.allow(peerOf(ctx)):
 		return tooMany, http.StatusTooManyRequests
-	case !ok || !now.Before(l.expires):
+	case !ok || !now.Before(l.Expires):
 		return gone, http.StatusNotFound
 	case !s.looks.allow(network(peerOf(ctx))):
 		return tooMany, http.StatusTooManyRequests
@@ -128,8 +128,8 @@ func (s *server) dnsPage(r *http.Request) (dnsPage, int) {
 }
 
 // lookAtDomain reads a domain, and has it checked if the last check is a minute ago.
-func (s *server) lookAtDomain(ctx context.Context, l linked, now time.Time) (dnsPage, error) {
-	d, err := s.Store.Domain(ctx, l.operatorID, l.domainID)
+func (s *server) lookAtDomain(ctx context.Context, l verify.Link, now time.Time) (dnsPage, error) {
+	d, err := s.Store.Domain(ctx, l.OperatorID, l.DomainID)
 	if err != nil {
 		return dnsPage{}, err
 	}
@@ -137,12 +137,12 @@ func (s *server) lookAtDomain(ctx context.Context, l linked, now time.Time) (dns
 	if soon.Before(now) {
 		soon = now
 	}
-	if err := s.Store.LookAtDomain(ctx, l.operatorID, l.domainID, now, soon); err != nil {
+	if err := s.Store.LookAtDomain(ctx, l.OperatorID, l.DomainID, now, soon); err != nil {
 		return dnsPage{}, err
 	}
 	shown := showDomain(d)
 	page := dnsPage{
-		Title: "DNS records of " + d.Name, Domain: d.Name, State: shown.State, Zone: shown.Zone, Expires: minute(l.expires), Checked: second(d.Checked),
+		Title: "DNS records of " + d.Name, Domain: d.Name, State: shown.State, Zone: shown.Zone, Expires: minute(l.Expires), Checked: second(d.Checked),
 		Refresh: int(refreshUsual.Seconds()), StillChecked: !soon.After(now), NothingToDo: len(shown.Records) > 0 && shown.Zone == "",
 	}
 	if page.StillChecked {

@@ -116,7 +116,7 @@ func (s *server) claimDomain(ctx context.Context, c *caller, in *answer[newDomai
 	if err := s.mayCheck(c); err != nil {
 		return nil, err
 	}
-	claimed, err := s.Accounts.ClaimDomain(ctx, c.operator(), in.Body.Domain, c.actor())
+	claimed, err := s.Accounts.ClaimDomain(ctx, c.actor(), c.operator(), in.Body.Domain)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +152,12 @@ func (s *server) checkDomain(ctx context.Context, c *caller, in *ByID) (*answer[
 }
 
 func (s *server) removeDomain(ctx context.Context, c *caller, in *ByID) (*struct{}, error) {
-	return nil, s.Accounts.RemoveDomain(ctx, c.operator(), in.ID, c.actor())
+	return nil, s.Accounts.RemoveDomain(ctx, c.actor(), c.operator(), in.ID)
 }
 
 // domainEvent is a fact about a domain.
 type domainEvent struct {
-	Type   waypost.DomainEventType `json:"type" enum:"claimed,proven,taken,authorized,lapsed,drifted,mended,removed"`
+	Type   waypost.DomainEventType `json:"type" enum:"claimed,proven,taken,authorized,lapsed,drifted,mended,removed,sender_added,sender_assigned,sender_rejected,sender_removed"`
 	Actor  string                  `json:"actor"`
 	Detail string                  `json:"detail,omitempty"`
 	At     string                  `json:"at" format:"date-time"`

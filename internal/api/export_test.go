@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"time"
+
+	"github.com/waypost/waypost/internal/verify"
 )
 
 // LinkToken is the token of a link to a domain's page.
 func LinkToken(key []byte, operatorID, domainID string, expires time.Time) string {
-	token, _ := linkToken(key, linked{operatorID: operatorID, domainID: domainID, expires: expires})
+	token, _ := verify.LinkKeys{key}.Token(verify.Link{OperatorID: operatorID, DomainID: domainID, Expires: expires})
 	return token
 }
 

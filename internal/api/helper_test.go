@@ -131,7 +131,7 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 		f(&w.options)
 	}
 	w.url = serve(t, api.New(w.options))
-	key, _, err := w.auth.Create(t.Context(), auth.CreateRequest{Platform: true, Name: "root", Scopes: waypost.AllScopes()})
+	key, _, err := w.auth.Create(t.Context(), waypost.CommandLine(), auth.CreateRequest{Platform: true, Name: "root", Scopes: waypost.AllScopes()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (w *world) tenant(t testing.TB, name string, scopes ...waypost.Scope) tenan
 func (w *world) key(t testing.TB, operatorID string, r auth.CreateRequest) tenant {
 	t.Helper()
 	r.OperatorID = operatorID
-	key, _, err := w.auth.Create(t.Context(), r)
+	key, _, err := w.auth.Create(t.Context(), waypost.CommandLine(), r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (s *server) observe(next http.Handler) http.Handler {
 
 		rec := &record{}
 		ctx := context.WithValue(r.Context(), recordKey{}, rec)
-		ctx = context.WithValue(ctx, peerKey{}, s.peer(r))
+		ctx = context.WithValue(ctx, peerKey{}, s.front.Peer(r))
 		out := &response{ResponseWriter: w}
 		defer func() {
 			if p := recover(); p != nil {

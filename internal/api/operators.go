@@ -68,12 +68,12 @@ type newOperator struct {
 	ParentID string          `json:"parent_id,omitempty" maxLength:"100" doc:"The operator that it belongs to, if any."`
 }
 
-func (s *server) createOperator(ctx context.Context, _ *caller, in *answer[newOperator]) (*answer[operator], error) {
+func (s *server) createOperator(ctx context.Context, c *caller, in *answer[newOperator]) (*answer[operator], error) {
 	n := in.Body
 	if !storable(n.ParentID) {
 		return nil, waypost.FieldError("parent_id", "not an operator")
 	}
-	created, err := s.Accounts.CreateOperator(ctx, account.NewOperator{Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID})
+	created, err := s.Accounts.CreateOperator(ctx, c.actor(), account.NewOperator{Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID})
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +101,10 @@ type changeOperatorInput struct {
 	Body operatorChange
 }
 
-func (s *server) changeOperator(ctx context.Context, _ *caller, in *changeOperatorInput) (*answer[operator], error) {
+func (s *server) changeOperator(ctx context.Context, c *caller, in *changeOperatorInput) (*answer[operator], error) {
 	if n := in.Body; n.Name != nil || n.Contact != nil || n.Uncertain != nil {
 		change := account.OperatorChange{Name: n.Name, Contact: n.Contact, Uncertain: n.Uncertain}
-		if err := s.Accounts.ChangeOperator(ctx, in.ID, change); err != nil {
+		if err := s.Accounts.ChangeOperator(ctx, c.actor(), in.ID, change); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +113,7 @@ func (s *server) changeOperator(ctx context.Context, _ *caller, in *changeOperat
 		if *in.Body.Suspended {
 			set = s.Accounts.Suspend
 		}
-		if _, err := set(ctx, in.ID); err != nil {
+		if _, err := set(ctx, c.actor(), in.ID); err != nil {
 			return nil, err
 		}
 	}

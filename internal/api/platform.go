@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/waypost/waypost/internal/verify"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // PlatformDNS looks at the platform's own records and keys; *app.Base does.
@@ -12,7 +13,7 @@ type PlatformDNS interface {
 	CheckPlatform(ctx context.Context) (verify.Report, error)
 	KeyRotation(ctx context.Context) (verify.RotationStatus, error)
 	// RotateKeys asks for a rotation.
-	RotateKeys(ctx context.Context) (verify.RotationStatus, error)
+	RotateKeys(ctx context.Context, by waypost.Actor) (verify.RotationStatus, error)
 }
 
 func (s *server) registerPlatform() {
@@ -68,7 +69,7 @@ func (s *server) getPlatformDNS(ctx context.Context, _ *caller, _ *struct{}) (*a
 	}}, nil
 }
 
-func (s *server) rotateDKIM(ctx context.Context, _ *caller, _ *struct{}) (*answer[dkimRotation], error) {
-	status, err := s.PlatformDNS.RotateKeys(ctx)
+func (s *server) rotateDKIM(ctx context.Context, c *caller, _ *struct{}) (*answer[dkimRotation], error) {
+	status, err := s.PlatformDNS.RotateKeys(ctx, c.actor())
 	return &answer[dkimRotation]{showRotation(status)}, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 const problemType = "application/problem+json"
@@ -113,32 +114,6 @@ func (p *problem) write(w io.Writer) {
 	_ = enc.Encode(p) // a client that is gone reads nothing
 }
 
-// statusOf is the one place where kinds of errors become statuses.
-func statusOf(kind waypost.ErrorKind) (status, retryAfter int) {
-	switch kind {
-	case waypost.Invalid:
-		return http.StatusUnprocessableEntity, 0
-	case waypost.Unauthenticated:
-		return http.StatusUnauthorized, 0
-	case waypost.Forbidden:
-		return http.StatusForbidden, 0
-	case waypost.NotFound:
-		return http.StatusNotFound, 0
-	case waypost.Conflict, waypost.NoGateway:
-		return http.StatusConflict, 0
-	case waypost.TooLarge:
-		return http.StatusRequestEntityTooLarge, 0
-	case waypost.RateLimited:
-		return http.StatusTooManyRequests, 30
-	case waypost.StorageFull:
-		return http.StatusInsufficientStorage, 60
-	case waypost.Unavailable:
-		return http.StatusServiceUnavailable, 5
-	case waypost.Internal:
-	}
-	return http.StatusInternalServerError, 0
-}
-
 // problem turns any error into an answer. What is not meant for the client goes to the
 // log under an id, and the client is told the id only.
 func (s *server) problem(ctx context.Context, op *huma.Operation, err error) *problem {
@@ -154,7 +129,7 @@ func (s *server) problem(ctx context.Context, op *huma.Operation, err error) *pr
 		return s.internal(ctx, op, err)
 	}
 	p := &problem{Code: e.Code, Detail: e.Message}
-	p.Status, p.retryAfter = statusOf(e.Kind)
+	p.Status, p.retryAfter = web.Status(e.Kind)
 	if p.Code == "" {
 		p.Code = e.Kind.String()
 	}

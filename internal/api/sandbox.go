@@ -96,6 +96,6 @@ type removed struct {
 }
 
 func (s *server) emptySandbox(ctx context.Context, c *caller, _ *struct{}) (*answer[removed], error) {
-	n, err := s.Store.SandboxEmpty(ctx, c.operator())
+	n, err := s.Store.SandboxEmpty(ctx, c.actor(), c.operator())
 	return &answer[removed]{removed{n}}, err
 }

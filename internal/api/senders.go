@@ -64,7 +64,7 @@ type newSender struct {
 }
 
 func (s *server) addSender(ctx context.Context, c *caller, in *answer[newSender]) (*answer[sender], error) {
-	added, err := s.Accounts.AddSender(ctx, c.operator(), account.NewSender{Address: in.Body.Address, Name: in.Body.Name, Default: in.Body.Default})
+	added, err := s.Accounts.AddSender(ctx, c.actor(), c.operator(), account.NewSender{Address: in.Body.Address, Name: in.Body.Name, Default: in.Body.Default})
 	return &answer[sender]{showSender(added)}, err
 }
 
@@ -80,10 +80,10 @@ type changeSenderInput struct {
 }
 
 func (s *server) changeSender(ctx context.Context, c *caller, in *changeSenderInput) (*answer[sender], error) {
-	changed, err := s.Accounts.ChangeSender(ctx, c.operator(), in.ID, in.Body.Name, in.Body.Default)
+	changed, err := s.Accounts.ChangeSender(ctx, c.actor(), c.operator(), in.ID, in.Body.Name, in.Body.Default)
 	return &answer[sender]{showSender(changed)}, err
 }
 
 func (s *server) removeSender(ctx context.Context, c *caller, in *ByID) (*struct{}, error) {
-	return nil, s.Accounts.RemoveSender(ctx, c.operator(), in.ID)
+	return nil, s.Accounts.RemoveSender(ctx, c.actor(), c.operator(), in.ID)
 }

@@ -36,6 +36,6 @@ func (s *server) getSettings(ctx context.Context, c *caller, _ *struct{}) (*answ
 }
 
 func (s *server) saveSettings(ctx context.Context, c *caller, in *answer[account.Update]) (*answer[account.Settings], error) {
-	saved, err := s.Accounts.SaveEmail(ctx, c.operator(), in.Body)
+	saved, err := s.Accounts.SaveEmail(ctx, c.actor(), c.operator(), in.Body)
 	return &answer[account.Settings]{saved}, err
 }

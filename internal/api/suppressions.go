@@ -65,7 +65,7 @@ func (s *server) addSuppression(ctx context.Context, c *caller, in *answer[newSu
 	if in.Body.ExpiresAt != nil {
 		n.Expires = in.Body.ExpiresAt.UTC()
 	}
-	added, err := s.Accounts.AddSuppression(ctx, c.operator(), n)
+	added, err := s.Accounts.AddSuppression(ctx, c.actor(), c.operator(), n)
 	if err != nil {
 		return nil, renamed(err, "expires", "expires_at")
 	}
@@ -78,7 +78,7 @@ type removeSuppressionInput struct {
 }
 
 func (s *server) removeSuppression(ctx context.Context, c *caller, in *removeSuppressionInput) (*struct{}, error) {
-	return nil, s.Accounts.RemoveSuppression(ctx, c.operator(), in.Address, in.Reason)
+	return nil, s.Accounts.RemoveSuppression(ctx, c.actor(), c.operator(), in.Address, in.Reason)
 }
 
 // renamed writes a field of an error as the request calls it.

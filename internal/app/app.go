@@ -20,7 +20,6 @@ import (
 	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/queue"
-	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/smtpd"
 	"github.com/waypost/waypost/internal/submit"
 	"github.com/waypost/waypost/internal/verify"
@@ -134,6 +133,9 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	})
 
 	if !a.Platform.Sandbox() {
+		if err = a.Accounts.KeyDomains(ctx); err != nil {
+			return a, fmt.Errorf("ownership keys: %w", err)
+		}
 		if a.Domains, err = a.newWatcher(notices); err != nil {
 			return a, err
 		}
@@ -196,7 +198,7 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 	a.Log.Info("DKIM signatures", "engine", engine, "reason", reason)
 	return deliver.New(deliver.Options{
 		Platform: a.Platform, Keys: a.Keys, Resolver: resolver, MX: mx, Relays: relayGuard, Upstream: upstream,
-		ReturnPath: route.ReturnPath{Domain: route.BounceDomain(c.PlatformDomain), Key: a.Ring.Derive("return path")},
+		ReturnPath: a.returnPath(),
 		HELO:       c.Hostname, UpstreamSigns: c.UpstreamSigns, MXPort: c.MXPort, Roots: o.Timeouts.Roots, Timeouts: o.Timeouts.Timeouts,
 		Connect: o.Timeouts.Connect, Logins: o.Timeouts.Logins, Log: a.Log,
 	}), nil

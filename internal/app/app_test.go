@@ -68,13 +68,13 @@ func stop(t *testing.T, a *app.App) {
 // operator makes an operator with a key that may do everything.
 func operator(t *testing.T, b *app.Base, contact string) (id, key string) {
 	t.Helper()
-	op, err := b.Accounts.CreateOperator(t.Context(), account.NewOperator{
+	op, err := b.Accounts.CreateOperator(t.Context(), waypost.CommandLine(), account.NewOperator{
 		Name: "Acme Tracking", Product: waypost.ProductServermate, Contact: contact,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, _, err = b.Auth.Create(t.Context(), auth.CreateRequest{OperatorID: op.ID, Scopes: []waypost.Scope{
+	key, _, err = b.Auth.Create(t.Context(), waypost.CommandLine(), auth.CreateRequest{OperatorID: op.ID, Scopes: []waypost.Scope{
 		waypost.ScopeSend, waypost.ScopeSecurity, waypost.ScopeRead, waypost.ScopeSettings,
 	}})
 	if err != nil {
@@ -325,7 +325,7 @@ func TestTheOperatorIsToldOnceThatItsServerCannotBeReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // minutes of retries
 		a := start(t, c)
 		op, _ := operator(t, a.Base, "it@acme.test")
-		_, err := a.Accounts.SaveEmail(t.Context(), op, account.Update{
+		_, err := a.Accounts.SaveEmail(t.Context(), waypost.CommandLine(), op, account.Update{
 			Gateway: &account.GatewayUpdate{Type: waypost.GatewaySMTP, Host: "127.0.0.1", Port: port, Security: waypost.SecurityNone},
 			From:    "alerts@acme.test",
 		})
@@ -404,7 +404,7 @@ func TestMailThatComesBackToUsEndsAfterAFewRounds(t *testing.T) {
 	a := start(t, settings(t, "WAYPOST_SMTP_ADDR="+l.Addr().String(),
 		"WAYPOST_GUARD_ALLOW=127.0.0.0/8", "WAYPOST_RELAY_PORTS="+strconv.Itoa(port)))
 	op, key := operator(t, a.Base, "")
-	_, err = a.Accounts.SaveEmail(t.Context(), op, account.Update{
+	_, err = a.Accounts.SaveEmail(t.Context(), waypost.CommandLine(), op, account.Update{
 		Gateway: &account.GatewayUpdate{
 			Type: waypost.GatewaySMTP, Host: "127.0.0.1", Port: port, Security: waypost.SecurityNone,
 			Auth: &account.AuthUpdate{Username: "acme", Password: key},
@@ -433,7 +433,7 @@ func TestTheOperatorIsToldOnceThatItsServerRefusesUs(t *testing.T) {
 	a := start(t, settings(t, "WAYPOST_GUARD_ALLOW=127.0.0.0/8", "WAYPOST_RELAY_PORTS="+strconv.Itoa(relay.Port())))
 	op, key := operator(t, a.Base, "it@acme.test")
 	wrong := "wrong-password"
-	_, err := a.Accounts.SaveEmail(t.Context(), op, account.Update{
+	_, err := a.Accounts.SaveEmail(t.Context(), waypost.CommandLine(), op, account.Update{
 		Gateway: &account.GatewayUpdate{
 			Type: waypost.GatewaySMTP, Host: "127.0.0.1", Port: relay.Port(), Security: waypost.SecurityNone,
 			Auth: &account.AuthUpdate{Username: "acme", Password: wrong},

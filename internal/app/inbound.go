@@ -45,14 +45,14 @@ func (a *App) listenBounce() error {
 		a.Log.Warn("the return path has nothing to do: the platform has no domain")
 		return listener.Close()
 	}
-	bounce := route.BounceDomain(c.PlatformDomain)
-	domains := []string{bounce, c.PlatformDomain}
+	domains := []string{route.BounceDomain(c.PlatformDomain), c.PlatformDomain}
 	if from := waypost.DomainOf(c.PlatformFrom.Email); !slices.Contains(domains, from) {
 		domains = append(domains, from)
 	}
 	server := smtpd.New(smtpd.Options{
-		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: c.MaxMessageSize, MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
-		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, Domain: bounce, Domains: domains, Keep: a.keepRole}},
+		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: min(c.MaxMessageSize, maxReceived),
+		MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
+		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Keep: a.keepRole}},
 		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.later("return path", share(server.Shutdown))
@@ -64,14 +64,27 @@ func (a *App) listenBounce() error {
 	return nil
 }
 
-// bounceConnections bounds how many strangers may be connected.
-const bounceConnections = 200
+// Bounds of what strangers may do.
+const (
+	bounceConnections = 200
+	maxReceived       = 2 << 20 // bytes of a message: a test mail with its signature is far below
+	maxRoleMail       = 1 << 20 // bytes of one that stays in the local mailbox
+)
+
+// returnPath makes and recognizes the return paths of the built-in gateway.
+func (a *App) returnPath() route.ReturnPath {
+	return route.ReturnPath{Domain: route.BounceDomain(a.Config.PlatformDomain), Key: a.Ring.Derive("return path")}
+}
 
 // returnPath connects the SMTP server to the mailbox.
 type returnPath struct{ mailbox *inbound.Mailbox }
 
-func (r returnPath) Recipient(ctx context.Context, address string) error {
-	return r.mailbox.Recipient(ctx, address)
+func (r returnPath) Recipient(ctx context.Context, address string, others []string) error {
+	return r.mailbox.Recipient(ctx, address, others)
+}
+
+func (r returnPath) Begin(ctx context.Context, m smtpd.Received) error {
+	return r.mailbox.Begin(ctx, m.Recipients, m.Peer)
 }
 
 func (r returnPath) Receive(ctx context.Context, m smtpd.Received) error {
@@ -79,9 +92,6 @@ func (r returnPath) Receive(ctx context.Context, m smtpd.Received) error {
 		Peer: m.Peer, Hello: m.Hello, MailFrom: m.MailFrom, TLS: m.TLS, Data: m.Data, At: m.At,
 	})
 }
-
-// maxRoleMail bounds what a stranger may leave in the local mailbox with one mail.
-const maxRoleMail = 1 << 20
 
 // keepRole keeps a mail to postmaster or abuse in the platform's local mailbox.
 func (a *App) keepRole(ctx context.Context, to string, m inbound.Arrival) error {
@@ -94,8 +104,12 @@ func (a *App) keepRole(ctx context.Context, to string, m inbound.Arrival) error 
 			subject = h.Text("Subject")
 		}
 	}
-	if err := a.System.KeepReceived(ctx, waypost.PlatformOperatorID, m.MailFrom, to, subject, m.Data, m.At); err != nil {
+	removed, err := a.System.KeepReceived(ctx, waypost.PlatformOperatorID, m.MailFrom, to, subject, m.Data, m.At)
+	if err != nil {
 		return err
+	}
+	if removed > 0 {
+		a.Log.Warn("the local mailbox is full of mail for the platform's owner: the oldest was removed", "removed", removed)
 	}
 	a.Log.Info("mail for the platform's owner is in the local mailbox", "to", to, "peer", peerText(m.Peer), "size", len(m.Data))
 	return nil

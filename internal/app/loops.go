@@ -44,7 +44,10 @@ func (a *App) startLoops(disk *disk) {
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
 	a.loops.Go(func() { every(ctx, refreshEvery, a.refresh) })
 	if a.Domains != nil {
-		a.loops.Go(func() { every(ctx, choreEvery, a.checkDomains) })
+		a.loops.Go(func() {
+			every(ctx, choreEvery, a.checkDomains)
+			a.Domains.Wait()
+		})
 	}
 	if a.rotation != nil {
 		a.loops.Go(func() { every(ctx, choreEvery, a.rotation.tick) })

@@ -106,7 +106,7 @@ func (b *Base) KeyRotation(ctx context.Context) (verify.RotationStatus, error) {
 // RotateKeys asks for a rotation: the other key signs as soon as its record has been seen
 // everywhere for long enough. Asking again makes the server look again at once. The error
 // is Conflict if there can be none.
-func (b *Base) RotateKeys(ctx context.Context) (verify.RotationStatus, error) {
+func (b *Base) RotateKeys(ctx context.Context, by waypost.Actor) (verify.RotationStatus, error) {
 	if _, err := b.ownPlatform(); err != nil {
 		return verify.RotationStatus{}, err
 	}
@@ -131,7 +131,7 @@ func (b *Base) RotateKeys(ctx context.Context) (verify.RotationStatus, error) {
 	if err != nil {
 		return status, err
 	}
-	if err := b.System.WantDKIMKey(ctx, other.Selector, time.Now()); err != nil {
+	if err := b.System.WantDKIMKey(ctx, by, other.Selector, time.Now()); err != nil {
 		return status, err
 	}
 	return b.KeyRotation(ctx)

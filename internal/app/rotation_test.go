@@ -23,7 +23,7 @@ func startOwned(t *testing.T) (*app.App, *mailtest.SMTP) {
 	a := start(t, settings(t, "WAYPOST_PLATFORM_DOMAIN=platform.test", "WAYPOST_DNS_RESOLVER="+srv.Addr,
 		fmt.Sprintf("WAYPOST_MX_PORT=%d", mx.Port()), "WAYPOST_GUARD_ALLOW=127.0.0.0/8"))
 	contact := "dns@owner.test"
-	if err := a.Accounts.ChangeOperator(t.Context(), waypost.PlatformOperatorID, account.OperatorChange{Contact: &contact}); err != nil {
+	if err := a.Accounts.ChangeOperator(t.Context(), waypost.CommandLine(), waypost.PlatformOperatorID, account.OperatorChange{Contact: &contact}); err != nil {
 		t.Fatal(err)
 	}
 	return a, mx
@@ -32,7 +32,7 @@ func startOwned(t *testing.T) (*app.App, *mailtest.SMTP) {
 // rotate makes the other key sign, as of some time ago.
 func rotate(t *testing.T, b *app.Base, ago time.Duration) {
 	t.Helper()
-	if _, err := b.RotateKeys(t.Context()); err != nil {
+	if _, err := b.RotateKeys(t.Context(), waypost.CommandLine()); err != nil {
 		t.Fatal(err)
 	}
 	keys, err := b.System.DKIMKeys(t.Context())
@@ -78,7 +78,7 @@ func TestAKeyKeptLongEnoughIsReplacedAndItsOwnerTold(t *testing.T) {
 		t.Errorf("to %v:\n%s", mail.To, text)
 	}
 	// The new key is wanted and not published: it waits.
-	status, err := a.RotateKeys(t.Context())
+	status, err := a.RotateKeys(t.Context(), waypost.CommandLine())
 	if err != nil || status.State != verify.RotationRecord || status.Signing.Selector != "wp2" {
 		t.Errorf("%+v, %v", status, err)
 	}
@@ -94,7 +94,7 @@ func TestAKeyIsKeptForTheMailItSigned(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := a.RotateKeys(t.Context()); waypost.KindOf(err) != waypost.Conflict || record(a.Base, 1) != first {
+	if _, err := a.RotateKeys(t.Context(), waypost.CommandLine()); waypost.KindOf(err) != waypost.Conflict || record(a.Base, 1) != first {
 		t.Errorf("%v", err)
 	}
 }
@@ -110,7 +110,7 @@ func TestSelectorsAreThoseOfTheSettings(t *testing.T) {
 	if err != nil || records[2].Name != "one._domainkey.platform.test" {
 		t.Errorf("%+v, %v", records, err)
 	}
-	status, err := a.RotateKeys(t.Context())
+	status, err := a.RotateKeys(t.Context(), waypost.CommandLine())
 	if err != nil || status.Other.Selector != "two" {
 		t.Errorf("%+v, %v", status, err)
 	}

@@ -15,11 +15,11 @@ import (
 type Store interface {
 	CredentialByHash(ctx context.Context, hash []byte) (*store.Credential, error)
 	NetworkCredentials(ctx context.Context) ([]store.Credential, error)
-	CreateCredential(ctx context.Context, c store.Credential, hash []byte) error
+	CreateCredential(ctx context.Context, by waypost.Actor, c store.Credential, hash []byte) error
 	Credentials(ctx context.Context, operatorID string) ([]store.Credential, error)
 	PlatformCredentials(ctx context.Context) ([]store.Credential, error)
-	RevokeCredential(ctx context.Context, operatorID, id string) error
-	RevokeAny(ctx context.Context, id string) error
+	RevokeCredential(ctx context.Context, by waypost.Actor, operatorID, id string) error
+	RevokeAny(ctx context.Context, by waypost.Actor, id string) error
 }
 
 // Operators knows who is an operator; *account.Directory does.

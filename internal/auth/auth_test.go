@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) operator(t *testing.T) string {
 	t.Helper()
-	o, err := w.CreateOperator(t.Context(), waypost.Operator{Name: "Acme", Product: waypost.ProductCloud})
+	o, err := w.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Name: "Acme", Product: waypost.ProductCloud})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func (w *world) operator(t *testing.T) string {
 
 func (w *world) create(t *testing.T, r auth.CreateRequest) (string, store.Credential) {
 	t.Helper()
-	key, c, err := w.Create(t.Context(), r)
+	key, c, err := w.Create(t.Context(), waypost.CommandLine(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestWrongKeysGetOneAnswer(t *testing.T) {
 	if _, err := w.Authenticate(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Revoke(t.Context(), c.OperatorID, c.ID); err != nil {
+	if err := w.Revoke(t.Context(), waypost.CommandLine(), c.OperatorID, c.ID); err != nil {
 		t.Fatal(err)
 	}
 	unknown := "wp_live_" + strings.Repeat("a", 32)
@@ -208,7 +208,7 @@ func TestARevocationElsewhereCountsOnceAnnounced(t *testing.T) {
 	if err := w.Valid(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.RevokeAny(t.Context(), c.ID); err != nil { // past Auth, as another process would
+	if err := w.RevokeAny(t.Context(), waypost.CommandLine(), c.ID); err != nil { // past Auth, as another process would
 		t.Fatal(err)
 	}
 	w.Changed(t.Context())
@@ -230,7 +230,7 @@ func TestPlatformCredentialsStayValidWhateverOperatorTheyName(t *testing.T) {
 	if err := w.Valid(t.Context(), p); err != nil {
 		t.Error(err)
 	}
-	if err := w.Revoke(t.Context(), "", c.ID); err != nil {
+	if err := w.Revoke(t.Context(), waypost.CommandLine(), "", c.ID); err != nil {
 		t.Fatal(err)
 	}
 	wantRefused(t, w.Valid(t.Context(), p))
@@ -259,7 +259,7 @@ func TestKeysAreRecognizedFromMemoryOnceTheyWereValid(t *testing.T) {
 	if n := w.reads.Load(); n != 1 { // by Authenticate
 		t.Errorf("%d reads", n)
 	}
-	if err := w.Revoke(t.Context(), c.OperatorID, c.ID); err != nil {
+	if err := w.Revoke(t.Context(), waypost.CommandLine(), c.OperatorID, c.ID); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.Authenticate(t.Context(), key) // recognized is not valid
@@ -321,7 +321,7 @@ func TestSuspendedOperatorsStillAuthenticate(t *testing.T) {
 	w := newWorld(t)
 	id := w.operator(t)
 	key, _ := w.create(t, auth.CreateRequest{OperatorID: id})
-	if err := w.SaveOperator(t.Context(), id, func(o *waypost.Operator) error { o.Suspended = true; return nil }); err != nil {
+	if err := w.SaveOperator(t.Context(), waypost.CommandLine(), id, func(o *waypost.Operator) error { o.Suspended = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	w.Changed(t.Context())
@@ -387,7 +387,7 @@ func TestTheNetworkFoundIsTheOneASlowSearchFinds(t *testing.T) {
 			rt.Fatalf("%v in %v: %+v, %v, %v", peer, made, p, ok, err)
 		}
 		for cid := range made {
-			if err := w.Revoke(t.Context(), id, cid); err != nil {
+			if err := w.Revoke(t.Context(), waypost.CommandLine(), id, cid); err != nil {
 				rt.Fatal(err)
 			}
 		}
@@ -417,6 +417,7 @@ func TestCredentialsThatMakeNoSenseAreRefused(t *testing.T) {
 		{"unknown operator", auth.CreateRequest{OperatorID: waypost.NewID()}, waypost.NotFound, ""},
 		{"long name", auth.CreateRequest{OperatorID: id, Name: strings.Repeat("x", 201)}, waypost.Invalid, "name"},
 		{"name with control", auth.CreateRequest{OperatorID: id, Name: "a\nb"}, waypost.Invalid, "name"},
+		{"name that reads otherwise", auth.CreateRequest{OperatorID: id, Name: "a\u202eb"}, waypost.Invalid, "name"},
 		{"unknown scope", auth.CreateRequest{OperatorID: id, Scopes: []waypost.Scope{"everything"}}, waypost.Invalid, "scopes"},
 		{"platform's scope", auth.CreateRequest{OperatorID: id, Scopes: []waypost.Scope{"operators"}}, waypost.Invalid, "scopes"},
 		{"platform's network", auth.CreateRequest{Platform: true, Networks: prefixes("10.0.0.0/8")}, waypost.Invalid, "networks"},
@@ -432,7 +433,7 @@ func TestCredentialsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			key, _, err := w.Create(t.Context(), tt.request)
+			key, _, err := w.Create(t.Context(), waypost.CommandLine(), tt.request)
 			if e := waypost.AsError(err); e.Kind != tt.kind || e.Field != tt.field || key != "" {
 				t.Errorf("Create = %q, %+v", key, e)
 			}
@@ -444,7 +445,7 @@ func TestOnlyTheOwnerRevokes(t *testing.T) {
 	w := newWorld(t)
 	id, other := w.operator(t), w.operator(t)
 	key, c := w.create(t, auth.CreateRequest{OperatorID: id})
-	if err := w.Revoke(t.Context(), other, c.ID); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.Revoke(t.Context(), waypost.CommandLine(), other, c.ID); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("another operator: %v", err)
 	}
 	if _, err := w.Authenticate(t.Context(), key); err != nil {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/waypost/waypost/internal/store"
@@ -40,7 +39,7 @@ const maxName = 200
 // Create makes a credential and returns its key, which nobody can read again. Errors
 // are Invalid with a field, NotFound for an unknown operator, and Conflict for a
 // network that overlaps one of another operator.
-func (a *Auth) Create(ctx context.Context, r CreateRequest) (key string, c store.Credential, err error) {
+func (a *Auth) Create(ctx context.Context, by waypost.Actor, r CreateRequest) (key string, c store.Credential, err error) {
 	if c, err = a.check(ctx, r); err != nil {
 		return "", store.Credential{}, err
 	}
@@ -49,7 +48,7 @@ func (a *Auth) Create(ctx context.Context, r CreateRequest) (key string, c store
 	key = newKey(r.Test)
 	c.Hint = key[:hintLength]
 	hash := sha256.Sum256([]byte(key))
-	if err := a.store.CreateCredential(ctx, c, hash[:]); err != nil {
+	if err := a.store.CreateCredential(ctx, by, c, hash[:]); err != nil {
 		return "", store.Credential{}, fmt.Errorf("create credential: %w", err)
 	}
 	a.Changed(ctx)
@@ -59,12 +58,12 @@ func (a *Auth) Create(ctx context.Context, r CreateRequest) (key string, c store
 // Revoke ends a credential's validity, in this process at once. An operator id of ""
 // means whoever's credential it is, the platform's too. Revoking twice is no error;
 // the error is NotFound if the operator has no such credential.
-func (a *Auth) Revoke(ctx context.Context, operatorID, id string) error {
+func (a *Auth) Revoke(ctx context.Context, by waypost.Actor, operatorID, id string) error {
 	defer a.Changed(ctx)
 	if operatorID == "" {
-		return a.store.RevokeAny(ctx, id)
+		return a.store.RevokeAny(ctx, by, id)
 	}
-	return a.store.RevokeCredential(ctx, operatorID, id)
+	return a.store.RevokeCredential(ctx, by, operatorID, id)
 }
 
 func (a *Auth) check(ctx context.Context, r CreateRequest) (store.Credential, error) {
@@ -80,7 +79,7 @@ func (a *Auth) check(ctx context.Context, r CreateRequest) (store.Credential, er
 			return c, fmt.Errorf("read operator: %w", err)
 		}
 	}
-	if !utf8.ValidString(c.Name) || utf8.RuneCountInString(c.Name) > maxName || strings.ContainsFunc(c.Name, unicode.IsControl) {
+	if !utf8.ValidString(c.Name) || utf8.RuneCountInString(c.Name) > maxName || strings.ContainsFunc(c.Name, waypost.Misleading) {
 		return c, waypost.FieldError("name", fmt.Sprintf("at most %d characters, no control characters", maxName))
 	}
 	var err error

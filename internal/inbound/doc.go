@@ -1,6 +1,7 @@
 // Package inbound receives mail at the platform's return path: for now the test mails
 // that operators send to see what a stranger's server makes of them, and what people
-// write to postmaster and abuse (RFC 5321 section 4.5.1, RFC 2142).
+// write to postmaster and abuse (RFC 5321 section 4.5.1, RFC 2142). Delivery reports are
+// refused at DATA, and the return paths they go to are told from forged ones at RCPT.
 //
 // A test mail that is to be judged goes like this:
 //

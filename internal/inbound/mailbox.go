@@ -2,37 +2,90 @@ package inbound
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// Mailbox takes the mail of the return path.
+// Mailbox takes the mail of the return path. It is safe for concurrent use.
 type Mailbox struct {
-	Tests   *Tests
-	Domain  string   // of the return path, "bounce.<platform>"
-	Domains []string // where postmaster and abuse are read, Domain among them
+	Tests      *Tests
+	ReturnPath route.ReturnPath
+	Domains    []string // where postmaster and abuse are read, the return path's among them
 
 	// Keep stores a mail to postmaster or abuse for the platform's owner.
 	Keep func(ctx context.Context, to string, a Arrival) error
+
+	roles networks // what they have written to postmaster and abuse
 }
 
-// Recipient reports whether mail for an address is taken.
-func (m *Mailbox) Recipient(_ context.Context, address string) error {
+// Recipient reports whether a message with some recipients may go to an address too.
+//
+// Our return paths are taken although no report is processed yet (see Begin): receivers
+// that verify a sender by asking for it here would refuse all mail of the platform. Each is
+// alone in its transaction, so that other mail is not refused with the report.
+func (m *Mailbox) Recipient(_ context.Context, address string, others []string) error {
+	returns := m.isReturnPath(address)
+	if !returns {
+		if err := m.find(address); err != nil {
+			return err
+		}
+	}
+	if len(others) > 0 && (returns || m.isReturnPath(others[0])) {
+		return &waypost.Error{
+			Kind: waypost.RateLimited, Code: "return_path_alone", SMTP: "4.5.3", Message: "a return path has to be the only recipient, send this one separately",
+		}
+	}
+	return nil
+}
+
+// find reports whether there is a mailbox.
+func (m *Mailbox) find(address string) error {
 	local, domain := split(address)
 	switch {
 	case domain == "" && strings.EqualFold(local, "postmaster"): // RFC 5321 section 4.1.1.3
 		return nil
 	case slices.Contains(m.Domains, domain) && isRole(local):
 		return nil
-	case domain == m.Domain && m.Tests.waits(local, time.Now()):
+	case domain == m.ReturnPath.Domain && m.Tests.waits(local, time.Now()):
 		return nil
 	case slices.Contains(m.Domains, domain):
 		return &waypost.Error{Kind: waypost.NotFound, Code: "no_mailbox", SMTP: "5.1.1", Message: "no such mailbox"}
 	}
 	return &waypost.Error{Kind: waypost.Forbidden, Code: "no_relay", SMTP: "5.7.1", Message: "this server does not relay"}
+}
+
+// Begin reports whether a message for some recipients that Recipient took is taken, before
+// its content is there. A delivery report is not: it would be thrown away.
+func (m *Mailbox) Begin(_ context.Context, recipients []string, peer netip.Addr) error {
+	if slices.ContainsFunc(recipients, m.isReturnPath) {
+		return &waypost.Error{
+			Kind: waypost.Forbidden, Code: "no_reports", SMTP: "5.3.2", Message: "this server does not process delivery reports yet",
+		}
+	}
+	if slices.ContainsFunc(recipients, toRole) && !m.roles.allow(peer, time.Now()) {
+		return &waypost.Error{
+			Kind: waypost.RateLimited, Code: "rate_limited", SMTP: "4.7.1", Message: "too much mail from your network to this mailbox, try again later",
+		}
+	}
+	return nil
+}
+
+// isReturnPath reports whether an address is a return path that we made. At which domain
+// it is does not matter, as long as that is named like one: operators have a CNAME to ours,
+// and what the MAC vouches for is the delivery.
+func (m *Mailbox) isReturnPath(address string) bool {
+	p := m.ReturnPath
+	p.Domain = address[strings.LastIndexByte(address, '@')+1:]
+	if !strings.HasPrefix(strings.ToLower(p.Domain), route.BounceDomain("")) {
+		return false
+	}
+	_, ok := p.Delivery(address)
+	return ok
 }
 
 // Receive takes a message for some recipients that Recipient took. However many they are,
@@ -63,6 +116,11 @@ func (m *Mailbox) Receive(ctx context.Context, recipients []string, a Arrival) e
 // isRole reports the mailboxes that every mail domain has (RFC 2142).
 func isRole(local string) bool {
 	return strings.EqualFold(local, "postmaster") || strings.EqualFold(local, "abuse")
+}
+
+func toRole(address string) bool {
+	local, _ := split(address)
+	return isRole(local)
 }
 
 func split(address string) (local, domain string) {

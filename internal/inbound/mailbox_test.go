@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -24,8 +25,9 @@ type kept struct {
 func newMailbox(z zones) *kept {
 	k := &kept{}
 	k.Mailbox = &Mailbox{
-		Tests:  NewTests("bounce.platform.test", &Judge{Hostname: "mx.test", Resolver: z}),
-		Domain: "bounce.platform.test", Domains: []string{"bounce.platform.test", "platform.test"},
+		Tests:      NewTests("bounce.platform.test", &Judge{Hostname: "mx.test", Resolver: z}),
+		ReturnPath: route.ReturnPath{Domain: "bounce.platform.test", Key: []byte("a key")},
+		Domains:    []string{"bounce.platform.test", "platform.test"},
 		Keep: func(_ context.Context, to string, _ Arrival) error {
 			k.to = append(k.to, to)
 			return k.fail
@@ -66,7 +68,7 @@ func TestRecipientTakesRolesAndTestAddresses(t *testing.T) {
 		"\u017fomeone@platform.test":                      "5.1.1",
 		"po\u017ftmaster@bounce.platform.test.other.test": "5.7.1",
 	} {
-		err := m.Recipient(t.Context(), address)
+		err := m.Recipient(t.Context(), address, nil)
 		got := ""
 		if err != nil {
 			got = waypost.AsError(err).SMTP
@@ -95,7 +97,7 @@ func TestATestAddressIsGoodOnceAndForATime(t *testing.T) {
 	if v := <-test.Arrived(); v.Latency != 3*time.Second || v.From != "alarm@sender.test" {
 		t.Errorf("%+v", v)
 	}
-	if m.Recipient(t.Context(), test.Address) == nil {
+	if m.Recipient(t.Context(), test.Address, nil) == nil {
 		t.Error("it is taken twice")
 	}
 	if err := m.Receive(t.Context(), []string{test.Address}, a); err != nil { // it went between RCPT and the dot
@@ -186,7 +188,7 @@ func TestAMailThatCannotBeKeptLeavesTheTestAddressForTheNextTry(t *testing.T) {
 	if err := m.Receive(t.Context(), recipients, arrival(plainMail)); !errors.Is(err, m.fail) {
 		t.Fatalf("%v", err)
 	}
-	if err := m.Recipient(t.Context(), test.Address); err != nil {
+	if err := m.Recipient(t.Context(), test.Address, nil); err != nil {
 		t.Errorf("the address is used up: %v", err)
 	}
 	m.fail = nil

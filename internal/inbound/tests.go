@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -50,13 +51,11 @@ func (t *Tests) New(now time.Time) *Test {
 	local := testLocal + strings.ToLower(base32.StdEncoding.EncodeToString(random[:]))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name, old := range t.tests {
-		if now.After(old.expires) {
-			delete(t.tests, name)
-		}
-	}
 	if len(t.tests) >= maxTests {
-		return nil
+		maps.DeleteFunc(t.tests, func(_ string, old *Test) bool { return now.After(old.expires) })
+		if len(t.tests) >= maxTests {
+			return nil
+		}
 	}
 	test := &Test{Address: local + "@" + t.domain, made: now, expires: now.Add(testLife), arrived: make(chan Verdict, 1)}
 	t.tests[local] = test

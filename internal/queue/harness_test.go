@@ -272,7 +272,7 @@ func (w *world) leased() int64 {
 func (w *world) control(a *store.Accepting, action store.ControlAction) store.ControlResult {
 	w.t.Helper()
 	d := a.Deliveries[0]
-	r, err := w.db.Store.Control(context.Background(), d.OperatorID, d.ID, action, "cli", time.Now())
+	r, err := w.db.Store.Control(context.Background(), waypost.CommandLine(), d.OperatorID, d.ID, action, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}

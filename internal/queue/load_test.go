@@ -367,7 +367,7 @@ func (w *world) storm(seed uint64) {
 		case n < 11 && len(mails) > 0:
 			d := mails[random.IntN(len(mails))].Deliveries[0]
 			action := []store.ControlAction{store.Cancel, store.Hold, store.Release, store.Retry}[random.IntN(4)]
-			_, _ = w.db.Store.Control(context.Background(), d.OperatorID, d.ID, action, "cli", time.Now()) // refused where it does not fit
+			_, _ = w.db.Store.Control(context.Background(), waypost.CommandLine(), d.OperatorID, d.ID, action, time.Now()) // refused where it does not fit
 			w.q.Changed(context.Background())
 		case n < 13:
 			w.account(op, func(a *waypost.Account) { a.Suspended = !a.Suspended })
@@ -411,7 +411,7 @@ func (w *world) storm(seed uint64) {
 	}
 	w.q.Changed(context.Background())
 	w.pass(2 * time.Minute)
-	if _, _, _, err := w.db.System.ControlWhere(context.Background(), everything(), store.Release, "cli", time.Now()); err != nil {
+	if _, _, _, err := w.db.System.ControlWhere(context.Background(), waypost.CommandLine(), everything(), store.Release, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.q.Changed(context.Background())
@@ -420,7 +420,7 @@ func (w *world) storm(seed uint64) {
 			return true
 		}
 		// What was pinned to a route that is gone waits for a person, who is here.
-		if _, _, _, err := w.db.System.ControlWhere(context.Background(), everything(), store.Release, "cli", time.Now()); err != nil {
+		if _, _, _, err := w.db.System.ControlWhere(context.Background(), waypost.CommandLine(), everything(), store.Release, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.q.Changed(context.Background())

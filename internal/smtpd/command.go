@@ -71,7 +71,11 @@ func (s *session) plainCommand(verb, arg string) {
 	case "VRFY":
 		s.reply(252, "2.5.2", "Cannot verify, but will take a message")
 	case "HELP":
-		s.reply(214, "2.0.0", "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT")
+		login := "AUTH "
+		if s.srv.opts.Inbound != nil {
+			login = ""
+		}
+		s.reply(214, "2.0.0", "EHLO HELO STARTTLS "+login+"MAIL RCPT DATA RSET NOOP VRFY QUIT")
 	case "QUIT":
 		s.end(221, "2.0.0", "Goodbye")
 	case "EXPN", "TURN", "ETRN", "BDAT":
@@ -275,7 +279,7 @@ func (s *session) rcptTo(arg string) {
 		}
 	}
 	if in != nil {
-		if err := in.Recipient(s.ctx, path); err != nil {
+		if err := in.Recipient(s.ctx, path, s.mail.recipients); err != nil {
 			s.refuseRecipient(err)
 			return
 		}
@@ -288,7 +292,7 @@ func (s *session) rcptTo(arg string) {
 // refuseRecipient answers a stranger whose recipient is not taken. Guessing addresses comes
 // to an end; what blames the moment is not its fault.
 func (s *session) refuseRecipient(err error) {
-	r := replyFor(err)
+	r := inboundReplyFor(err)
 	if r.code >= 500 {
 		if s.bad++; s.bad >= maxBadCommands {
 			s.end(421, "4.7.0", "Too many errors")
@@ -312,5 +316,7 @@ func (s *session) data(arg string) {
 		s.refuse(554, "5.5.1", "No valid recipients")
 		return
 	}
-	s.receive()
+	if s.begin() {
+		s.receive()
+	}
 }

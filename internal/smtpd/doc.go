@@ -20,7 +20,8 @@
 //     to replies.
 //
 // A server with an [Inbound] takes mail of strangers instead: nobody logs in, each
-// recipient is asked for at RCPT, and commands and time between two messages are limited.
+// recipient is asked for at RCPT and the whole envelope at DATA, and commands and time
+// between two messages are limited.
 //
 // A session handles one command at a time. Everything it holds is bounded: the
 // command line, the recipients, the time (see [Timeouts]), the errors, and the

@@ -11,7 +11,11 @@ import (
 // one asks nobody to log in, and gives messages to it instead of to an Accepter.
 type Inbound interface {
 	// Recipient reports whether mail for an address is taken, by a waypost.Error if not.
-	Recipient(ctx context.Context, address string) error
+	// others are the recipients that the message has already.
+	Recipient(ctx context.Context, address string, others []string) error
+	// Begin reports at DATA, before the content is sent, whether a message is taken as far
+	// as its envelope tells, by a waypost.Error if not.
+	Begin(ctx context.Context, m Received) error
 	// Receive takes a message. It returns when the message is safe, or with the reason
 	// why it was not taken.
 	Receive(ctx context.Context, m Received) error
@@ -29,13 +33,34 @@ type Received struct {
 	At         time.Time
 }
 
-// deliver hands a message of a stranger over and queues the good answer.
-func (s *session) deliver(content []byte) error {
-	r := Received{
+// received is the message under way with its content, if that has come.
+func (s *session) received(content []byte) Received {
+	return Received{
 		Peer: s.peer, Hello: s.hello, MailFrom: s.mail.from, Recipients: s.mail.recipients, TLS: s.cipher(),
 		Protocol: s.protocol(), Data: content, At: time.Now(),
 	}
-	if err := s.srv.opts.Inbound.Receive(s.ctx, r); err != nil {
+}
+
+// begin reports whether the content of a message is wanted. If not it answers, and the
+// transaction is over: so it is after the other refusals of a whole message, and not all
+// clients send RSET.
+func (s *session) begin() bool {
+	in := s.srv.opts.Inbound
+	if in == nil {
+		return true
+	}
+	err := in.Begin(s.ctx, s.received(nil))
+	if err == nil {
+		return true
+	}
+	s.mail = nil
+	s.replyError(err, inboundReplyFor(err))
+	return false
+}
+
+// deliver hands a message of a stranger over and queues the good answer.
+func (s *session) deliver(content []byte) error {
+	if err := s.srv.opts.Inbound.Receive(s.ctx, s.received(content)); err != nil {
 		return err
 	}
 	s.reply(250, "2.0.0", "Received")

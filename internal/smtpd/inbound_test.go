@@ -18,8 +18,10 @@ import (
 )
 
 // front is the Inbound of tests: it takes all recipients whose local part does not begin
-// with "no", and what receive returns nil for.
+// with "no", those that begin with "alone" only if there is no other, and what begin and
+// receive return nil for.
 type front struct {
+	begin   func(m smtpd.Received) error
 	receive func(ctx context.Context) error
 
 	mu   sync.Mutex
@@ -27,7 +29,7 @@ type front struct {
 	asks []string
 }
 
-func (f *front) Recipient(_ context.Context, address string) error {
+func (f *front) Recipient(_ context.Context, address string, others []string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asks = append(f.asks, address)
@@ -40,8 +42,19 @@ func (f *front) Recipient(_ context.Context, address string) error {
 		return waypost.NewError(waypost.NotFound, "", "odd\r\n250 2.1.5 \xff"+strings.Repeat("x", 1000))
 	case strings.HasPrefix(address, "no"):
 		return &waypost.Error{Kind: waypost.NotFound, SMTP: "5.1.1", Message: "no such mailbox"}
+	case strings.HasPrefix(address, "later"):
+		return waypost.NewError(waypost.RateLimited, "", "too much of it")
+	case strings.HasPrefix(address, "alone") && len(others) > 0:
+		return &waypost.Error{Kind: waypost.RateLimited, SMTP: "4.5.3", Message: "not with " + strings.Join(others, " and ")}
 	}
 	return nil
+}
+
+func (f *front) Begin(_ context.Context, m smtpd.Received) error {
+	if f.begin == nil {
+		return nil
+	}
+	return f.begin(m)
 }
 
 func (f *front) Receive(ctx context.Context, m smtpd.Received) error {
@@ -172,6 +185,78 @@ func TestInboundRefusesRecipientsInTheProtocolsOwnForm(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"nobody@d.test", "no-relay@d.test", "no-now@d.test"}, f.asks[:3]); diff != "" || len(f.asks) != 5 {
 		t.Errorf("asked for %q", f.asks)
+	}
+}
+
+func TestInboundSendsRecipientsAwayForNow(t *testing.T) {
+	c := startInbound(t, &front{}, nil).hello()
+	c.cmd("MAIL FROM:<a@b.test>", "250 ")
+	for range 15 { // which is not its fault, so it may go on
+		c.cmd("RCPT TO:<later@d.test>", "450 4.7.1 too much of it")
+	}
+	c.cmd("RCPT TO:<one@d.test>", "250 ")
+	c.cmd("RCPT TO:<two@d.test>", "250 ")
+	c.cmd("RCPT TO:<alone@d.test>", "452 4.5.3 not with one@d.test and two@d.test")
+	c.cmd("RSET", "250 ")
+	c.cmd("MAIL FROM:<a@b.test>", "250 ")
+	c.cmd("RCPT TO:<alone@d.test>", "250 ")
+}
+
+func TestInboundRefusesByTheEnvelopeBeforeTheContent(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want string
+	}{
+		"for good": {&waypost.Error{Kind: waypost.Forbidden, SMTP: "5.3.2", Message: "not yet"}, "550 5.3.2 not yet"},
+		"for now":  {waypost.NewError(waypost.RateLimited, "", "too much"), "450 4.7.1 too much"},
+		"unknown":  {errors.New("secret detail"), "451 4.3.0 Internal error"},
+	} {
+		f, b := &front{}, &backend{}
+		var asked smtpd.Received
+		f.begin = func(m smtpd.Received) error {
+			if asked = m; m.MailFrom == "" {
+				return tc.err
+			}
+			return nil
+		}
+		c := startInbound(t, f, func(o *setup) { o.Metrics = b }).hello()
+		c.cmd("MAIL FROM:<>", "250 ")
+		c.cmd("RCPT TO:<x@d.test>", "250 ")
+		c.cmd("RCPT TO:<y@d.test>", "250 ")
+		c.cmd("DATA", tc.want)
+		want := smtpd.Received{
+			Peer: netip.MustParseAddr("203.0.113.9"), Hello: "client.test", Recipients: []string{"x@d.test", "y@d.test"}, Protocol: "ESMTP",
+		}
+		if diff := cmp.Diff(want, asked, cmpopts.IgnoreFields(smtpd.Received{}, "At"), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		c.cmd("DATA", "503 5.5.1 ") // the transaction is over
+		c.envelope()                // without RSET
+		c.cmd(".", "250 2.0.0 ")
+		if n := len(f.received()); n != 1 || b.counted("message refused")+b.counted("message deferred") != 0 {
+			t.Errorf("%s: %d messages, %v", name, n, b.counts)
+		}
+	}
+}
+
+// However often a whole message is refused, it is not a client that breaks the protocol.
+func TestInboundRefusesMessagesAgainAndAgain(t *testing.T) {
+	f := &front{begin: func(smtpd.Received) error { return waypost.NewError(waypost.Forbidden, "", "no") }}
+	c := startInbound(t, f, nil).hello()
+	for range 20 {
+		c.cmd("MAIL FROM:<>", "250 ")
+		c.cmd("RCPT TO:<x@d.test>", "250 ")
+		c.cmd("DATA", "550 ")
+	}
+}
+
+func TestHelpNamesTheCommandsThereAre(t *testing.T) {
+	const all = "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY QUIT"
+	if got, want := startInbound(t, &front{}, nil).hello().cmd("HELP", "214 2.0.0 "), "214 2.0.0 "+strings.Replace(all, "AUTH ", "", 1); got != want {
+		t.Errorf("for strangers: %q", got)
+	}
+	if got := start(t, &backend{}, nil).hello().cmd("HELP", "214 2.0.0 "); got != "214 2.0.0 "+all {
+		t.Errorf("for submission: %q", got)
 	}
 }
 

@@ -62,6 +62,21 @@ func replyFor(err error) reply {
 	return r
 }
 
+// inboundReplyFor is replyFor for the envelope of a stranger's message. Its limits are our
+// policy and no error of ours, which 451 would say (RFC 5321 section 4.3.2); one on
+// recipients makes the client bring the others in a transaction of their own (section
+// 4.5.3.1.10).
+func inboundReplyFor(err error) reply {
+	r := replyFor(err)
+	if waypost.KindOf(err) == waypost.RateLimited {
+		r.code = 450
+		if r.enhanced == "4.5.3" {
+			r.code = 452
+		}
+	}
+	return r
+}
+
 // loginReplyFor narrows replyFor to what AUTH may answer (RFC 4954 section 6), so
 // that a refusal does not tell which half of the login was right.
 func loginReplyFor(err error) reply {

@@ -29,7 +29,7 @@ type ControlResult struct {
 // Control applies an action to a delivery. The error is NotFound if the operator has
 // no such delivery, and Conflict with the reason if its state does not allow the
 // action, which includes a retry of what is being tried right now.
-func (s *Store) Control(ctx context.Context, operatorID, deliveryID string, action ControlAction, actor string, now time.Time) (
+func (s *Store) Control(ctx context.Context, by waypost.Actor, operatorID, deliveryID string, action ControlAction, now time.Time) (
 	ControlResult, error,
 ) {
 	var result ControlResult
@@ -42,7 +42,7 @@ func (s *Store) Control(ctx context.Context, operatorID, deliveryID string, acti
 		if err != nil {
 			return one(err, "delivery")
 		}
-		results, refused, err := s.ApplyControl(ctx, tx, []waypost.Delivery{d}, action, actor, now)
+		results, refused, err := s.ApplyControl(ctx, tx, []waypost.Delivery{d}, action, by.ID, now)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (s *Store) Control(ctx context.Context, operatorID, deliveryID string, acti
 			return refused[0]
 		}
 		result = results[0]
-		return nil
+		return audit(ctx, tx, by, operatorID, "delivery."+string(action), d.Recipient, deliveryID)
 	})
 	if err != nil {
 		return ControlResult{}, fmt.Errorf("%s: %w", action, err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,19 +46,19 @@ func (s *Store) Credentials(ctx context.Context, operatorID string) ([]Credentia
 
 // RevokeCredential ends the use of an operator's credential. Revoking twice is no
 // error; the error is NotFound if the operator has no such credential.
-func (s *Store) RevokeCredential(ctx context.Context, operatorID, id string) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+func (s *Store) RevokeCredential(ctx context.Context, by waypost.Actor, operatorID, id string) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		known, err := q.CredentialKnownAs(ctx, tenantsql.CredentialKnownAsParams{OperatorID: operatorID, ID: id})
+		if err != nil {
+			return one(err, "credential")
+		}
 		n, err := q.RevokeCredential(ctx, tenantsql.RevokeCredentialParams{
 			OperatorID: operatorID, ID: id, Revoked: waypost.Millis(time.Now()),
 		})
-		if err != nil || n > 0 {
+		if err != nil || n == 0 {
 			return err
 		}
-		known, err := q.CredentialExists(ctx, tenantsql.CredentialExistsParams{OperatorID: operatorID, ID: id})
-		if err == nil && !known {
-			return notFound("credential")
-		}
-		return err
+		return audit(ctx, tx, by, operatorID, "credential.revoke", cmp.Or(known.Name, known.KeyHint), "")
 	})
 }
 

@@ -32,17 +32,26 @@ type DomainCheck struct {
 }
 
 // ClaimDomain adds a domain; its first check is due at once. The error is Conflict if
-// the operator has it already.
-func (s *Store) ClaimDomain(ctx context.Context, operatorID string, d waypost.Domain, actor string) error {
-	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		q := tenantsql.New(tx)
+// the operator has it already, or has as many as it may.
+func (s *Store) ClaimDomain(ctx context.Context, by waypost.Actor, operatorID string, d waypost.Domain, most int) error {
+	err := s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		have, err := q.CountDomains(ctx, operatorID)
+		if err != nil {
+			return err
+		}
+		if have >= int64(most) {
+			return tooMany("domains", have)
+		}
 		if err := q.InsertDomain(ctx, tenantsql.InsertDomainParams{
 			ID: d.ID, OperatorID: operatorID, Name: d.Name, Proof: d.Proof, NextCheck: waypost.Millis(d.Created),
 		}); err != nil {
 			return err
 		}
+		if err := audit(ctx, tx, by, operatorID, "domain.claim", d.Name, ""); err != nil {
+			return err
+		}
 		return insertDomainEvent(ctx, q, waypost.DomainEvent{
-			OperatorID: operatorID, DomainID: d.ID, Name: d.Name, Type: waypost.DomainClaimed, Actor: actor, At: d.Created,
+			OperatorID: operatorID, DomainID: d.ID, Name: d.Name, Type: waypost.DomainClaimed, Actor: by.ID, At: d.Created,
 		})
 	})
 	if s.engine.Dialect.IsUnique(err) {
@@ -94,8 +103,8 @@ func (s *Store) ProvenDomains(ctx context.Context, operatorID string) ([]waypost
 
 // RemoveDomain gives a domain up; its senders lose what it authorized. The error is
 // NotFound.
-func (s *Store) RemoveDomain(ctx context.Context, operatorID, id, actor string) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+func (s *Store) RemoveDomain(ctx context.Context, by waypost.Actor, operatorID, id string) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
 		row, err := q.Domain(ctx, tenantsql.DomainParams{OperatorID: operatorID, ID: id})
 		if err != nil {
 			return one(err, "domain")
@@ -103,8 +112,11 @@ func (s *Store) RemoveDomain(ctx context.Context, operatorID, id, actor string) 
 		if _, err := q.DeleteDomain(ctx, tenantsql.DeleteDomainParams{OperatorID: operatorID, ID: id}); err != nil {
 			return err
 		}
+		if err := audit(ctx, tx, by, operatorID, "domain.remove", row.Name, ""); err != nil {
+			return err
+		}
 		return insertDomainEvent(ctx, q, waypost.DomainEvent{
-			OperatorID: operatorID, DomainID: id, Name: row.Name, Type: waypost.DomainRemoved, Actor: actor, At: time.Now(),
+			OperatorID: operatorID, DomainID: id, Name: row.Name, Type: waypost.DomainRemoved, Actor: by.ID, At: time.Now(),
 		})
 	})
 }
@@ -125,19 +137,22 @@ func (s *Store) LookAtDomain(ctx context.Context, operatorID, id string, now, so
 
 // SetDomainProof changes the key of a domain's ownership record; ownership has to be
 // proven anew. The error is NotFound.
-func (s *Store) SetDomainProof(ctx context.Context, operatorID, id, proof string, now time.Time) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+func (s *Store) SetDomainProof(ctx context.Context, by waypost.Actor, operatorID, id, proof string, now time.Time) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
 		row, err := q.Domain(ctx, tenantsql.DomainParams{OperatorID: operatorID, ID: id})
 		if err != nil {
 			return one(err, "domain")
 		}
 		if row.Authorized > 0 {
 			if err := insertDomainEvent(ctx, q, waypost.DomainEvent{
-				OperatorID: operatorID, DomainID: id, Name: row.Name, Type: waypost.DomainLapsed, Actor: "support",
+				OperatorID: operatorID, DomainID: id, Name: row.Name, Type: waypost.DomainLapsed, Actor: by.ID,
 				Detail: "its ownership key was changed", At: now,
 			}); err != nil {
 				return err
 			}
+		}
+		if err := audit(ctx, tx, by, operatorID, "domain.key", row.Name, ""); err != nil {
+			return err
 		}
 		n, err := q.SetDomainProof(ctx, tenantsql.SetDomainProofParams{
 			OperatorID: operatorID, ID: id, Proof: proof, NextCheck: waypost.Millis(now),

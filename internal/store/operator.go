@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/tenantsql"
@@ -18,8 +19,8 @@ func (s *Store) Operator(ctx context.Context, operatorID string) (waypost.Operat
 // SaveOperator reads an operator, lets edit change it, and writes it, in one
 // transaction. edit may run twice and must only look at what it is given; its error
 // is returned as it is and nothing is written. Id, parent and creation time stay.
-func (s *Store) SaveOperator(ctx context.Context, operatorID string, edit func(*waypost.Operator) error) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+func (s *Store) SaveOperator(ctx context.Context, by waypost.Actor, operatorID string, edit func(*waypost.Operator) error) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
 		row, err := q.Operator(ctx, operatorID)
 		if err != nil {
 			return one(err, "operator")
@@ -28,8 +29,35 @@ func (s *Store) SaveOperator(ctx context.Context, operatorID string, edit func(*
 		if err := edit(&o); err != nil {
 			return err
 		}
+		action, detail := operatorChange(operatorOf(row), o)
+		if err := audit(ctx, tx, by, operatorID, action, o.Name, detail); err != nil {
+			return err
+		}
 		return updateOperator(ctx, q, operatorID, o)
 	})
+}
+
+// operatorChange names the change from one state of an operator to another.
+func operatorChange(was, is waypost.Operator) (action, detail string) {
+	switch {
+	case is.Suspended && !was.Suspended:
+		return "operator.suspend", ""
+	case was.Suspended && !is.Suspended:
+		return "operator.resume", ""
+	}
+	var list []string
+	for _, f := range []struct{ name, was, is string }{
+		{"name", was.Name, is.Name},
+		{"product", string(was.Product), string(is.Product)},
+		{"contact", was.Contact, is.Contact},
+		{"uncertain", string(was.Uncertain), string(is.Uncertain)},
+		{"gateway", string(was.Gateway), string(is.Gateway)},
+	} {
+		if f.was != f.is {
+			list = append(list, fmt.Sprintf("%s: %q, was %q", f.name, f.is, f.was))
+		}
+	}
+	return "operator.change", strings.Join(list, "; ")
 }
 
 func updateOperator(ctx context.Context, q *tenantsql.Queries, operatorID string, o waypost.Operator) error {

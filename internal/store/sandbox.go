@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -64,12 +65,15 @@ func (s *Store) SandboxMail(ctx context.Context, operatorID, id string) (Sandbox
 }
 
 // SandboxEmpty removes what SandboxList lists and returns how many there were.
-func (s *Store) SandboxEmpty(ctx context.Context, operatorID string) (int64, error) {
+func (s *Store) SandboxEmpty(ctx context.Context, by waypost.Actor, operatorID string) (int64, error) {
 	var n int64
 	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
 		var err error
 		n, err = tenantsql.New(tx).EmptySandbox(ctx, operatorID)
-		return err
+		if err != nil || n == 0 {
+			return err
+		}
+		return audit(ctx, tx, by, operatorID, "sandbox.empty", "", strconv.FormatInt(n, 10))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("empty sandbox: %w", err)

@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,10 +35,17 @@ func (s *Store) Sender(ctx context.Context, operatorID, id string) (waypost.Send
 	return SenderOf(row), nil
 }
 
-// AddSender adds a sender as it is; a default one takes the place of the old. The error is Conflict if the address
-// is there.
-func (s *Store) AddSender(ctx context.Context, operatorID string, sender waypost.Sender) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+// AddSender adds a sender as it is; a default one takes the place of the old. The error is
+// Conflict if the address is there, or if the operator has as many as it may.
+func (s *Store) AddSender(ctx context.Context, by waypost.Actor, operatorID string, sender waypost.Sender, most int) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		have, err := q.CountSenders(ctx, operatorID)
+		if err != nil {
+			return err
+		}
+		if have >= int64(most) {
+			return tooMany("senders", have)
+		}
 		n, err := q.InsertSender(ctx, tenantsql.InsertSenderParams{
 			ID: sender.ID, OperatorID: operatorID, Address: NormalizeAddress(sender.Address), Name: sender.Name,
 			State: string(sender.State), Decided: waypost.Millis(sender.Decided), Created: waypost.Millis(sender.Created),
@@ -44,8 +53,17 @@ func (s *Store) AddSender(ctx context.Context, operatorID string, sender waypost
 		if err == nil && n == 0 {
 			return waypost.NewError(waypost.Conflict, "sender_exists", "you have this sender already")
 		}
-		if err != nil || !sender.Default {
+		if err != nil {
 			return err
+		}
+		if err := WriteDomainEvents(ctx, tx, newSenderEvents(operatorID, sender, by)); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, by, operatorID, "sender.add", sender.Address, string(sender.State)); err != nil {
+			return err
+		}
+		if !sender.Default {
+			return nil
 		}
 		_, err = q.SetDefaultSender(ctx, tenantsql.SetDefaultSenderParams{OperatorID: operatorID, ID: sender.ID})
 		return err
@@ -53,22 +71,60 @@ func (s *Store) AddSender(ctx context.Context, operatorID string, sender waypost
 }
 
 // RemoveSender removes one. The error is NotFound.
-func (s *Store) RemoveSender(ctx context.Context, operatorID, id string) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
-		n, err := q.DeleteSender(ctx, tenantsql.DeleteSenderParams{OperatorID: operatorID, ID: id})
-		if err == nil && n == 0 {
-			return notFound("sender")
+func (s *Store) RemoveSender(ctx context.Context, by waypost.Actor, operatorID, id string) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		row, err := q.Sender(ctx, tenantsql.SenderParams{OperatorID: operatorID, ID: id})
+		if err != nil {
+			return one(err, "sender")
 		}
-		return err
+		if _, err := q.DeleteSender(ctx, tenantsql.DeleteSenderParams{OperatorID: operatorID, ID: id}); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, by, operatorID, "sender.remove", row.Address, ""); err != nil {
+			return err
+		}
+		return WriteDomainEvents(ctx, tx, []waypost.DomainEvent{SenderEvent(SenderOf(row), waypost.DomainSenderRemoved, by, time.Now())})
 	})
+}
+
+// newSenderEvents are the history of a sender that is added.
+func newSenderEvents(operatorID string, sender waypost.Sender, by waypost.Actor) []waypost.DomainEvent {
+	sender.OperatorID = operatorID
+	events := []waypost.DomainEvent{SenderEvent(sender, waypost.DomainSenderAdded, by, sender.Created)}
+	if sender.State == waypost.SenderAssigned {
+		events = append(events, SenderEvent(sender, waypost.DomainSenderAssigned, waypost.Policy(), sender.Created))
+	}
+	return events
+}
+
+// SenderEvent records what happened to a sender in the history of its domain.
+func SenderEvent(s waypost.Sender, t waypost.DomainEventType, by waypost.Actor, at time.Time) waypost.DomainEvent {
+	detail := s.Address
+	if t == waypost.DomainSenderRejected && s.Reason != "" {
+		detail += ": " + s.Reason
+	}
+	return waypost.DomainEvent{OperatorID: s.OperatorID, Name: waypost.DomainOf(s.Address), Type: t, Actor: by.ID, Detail: detail, At: at}
+}
+
+// tooMany says that an operator has as many of something as it may.
+func tooMany(what string, have int64) error {
+	return waypost.NewError(waypost.Conflict, "too_many_"+what, fmt.Sprintf("you have %d %s, which is as many as there may be", have, what))
 }
 
 // ChangeSender gives a sender another display name, or makes it the default one; nil
 // and false leave it. The error is NotFound.
-func (s *Store) ChangeSender(ctx context.Context, operatorID, id string, name *string, makeDefault bool) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
-		if _, err := q.Sender(ctx, tenantsql.SenderParams{OperatorID: operatorID, ID: id}); err != nil {
+func (s *Store) ChangeSender(ctx context.Context, by waypost.Actor, operatorID, id string, name *string, makeDefault bool) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		row, err := q.Sender(ctx, tenantsql.SenderParams{OperatorID: operatorID, ID: id})
+		if err != nil {
 			return one(err, "sender")
+		}
+		detail := ""
+		if makeDefault && !row.IsDefault {
+			detail = "default"
+		}
+		if err := audit(ctx, tx, by, operatorID, "sender.change", row.Address, detail); err != nil {
+			return err
 		}
 		if name != nil {
 			if _, err := q.RenameSender(ctx, tenantsql.RenameSenderParams{OperatorID: operatorID, ID: id, Name: *name}); err != nil {
@@ -78,7 +134,7 @@ func (s *Store) ChangeSender(ctx context.Context, operatorID, id string, name *s
 		if !makeDefault {
 			return nil
 		}
-		_, err := q.SetDefaultSender(ctx, tenantsql.SetDefaultSenderParams{OperatorID: operatorID, ID: id})
+		_, err = q.SetDefaultSender(ctx, tenantsql.SetDefaultSenderParams{OperatorID: operatorID, ID: id})
 		return err
 	})
 }
@@ -93,16 +149,31 @@ func SenderOf(row tenantsql.Sender) waypost.Sender {
 
 // putDefaultSender makes a sender the only default. A new one is created as
 // requested; an old one keeps its state and takes the name.
-func putDefaultSender(ctx context.Context, q *tenantsql.Queries, operatorID string, sender waypost.Sender, now time.Time) error {
+func putDefaultSender(ctx context.Context, tx *engine.Tx, operatorID string, sender waypost.Sender, by waypost.Actor, now time.Time) error {
+	q := tenantsql.New(tx)
 	if err := q.ClearDefaultSender(ctx, operatorID); err != nil {
 		return err
 	}
-	id := sender.ID
-	if id == "" {
-		id = waypost.NewIDAt(now)
+	if sender.ID == "" {
+		sender.ID = waypost.NewIDAt(now)
 	}
-	return q.PutDefaultSender(ctx, tenantsql.PutDefaultSenderParams{
-		ID: id, OperatorID: operatorID, Address: NormalizeAddress(sender.Address), Name: sender.Name,
-		State: string(cmp.Or(sender.State, waypost.SenderRequested)), Created: waypost.Millis(now), Decided: waypost.Millis(sender.Decided),
-	})
+	sender.OperatorID, sender.Created = operatorID, now
+	sender.Address, sender.State = NormalizeAddress(sender.Address), cmp.Or(sender.State, waypost.SenderRequested)
+	old, err := q.SenderAt(ctx, tenantsql.SenderAtParams{OperatorID: operatorID, Address: sender.Address})
+	var events []waypost.DomainEvent
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		events = newSenderEvents(operatorID, sender, by)
+	case err != nil:
+		return err
+	case old.State == string(waypost.SenderRequested) && sender.State == waypost.SenderAssigned:
+		events = []waypost.DomainEvent{SenderEvent(sender, waypost.DomainSenderAssigned, waypost.Policy(), now)}
+	}
+	if err := q.PutDefaultSender(ctx, tenantsql.PutDefaultSenderParams{
+		ID: sender.ID, OperatorID: operatorID, Address: sender.Address, Name: sender.Name,
+		State: string(sender.State), Created: waypost.Millis(now), Decided: waypost.Millis(sender.Decided),
+	}); err != nil {
+		return err
+	}
+	return WriteDomainEvents(ctx, tx, events)
 }

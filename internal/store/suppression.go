@@ -101,7 +101,7 @@ func (s *Store) HasSuppressions(ctx context.Context, operatorID string) (bool, e
 // AddSuppression adds a suppression, or renews detail and expiry of the one with the
 // same address and reason. Only the first of an operator raises the change number:
 // whether there is any at all is what processes keep in memory.
-func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost.Suppression) error {
+func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n waypost.Suppression) error {
 	created := n.Created
 	if created.IsZero() {
 		created = time.Now()
@@ -117,6 +117,9 @@ func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost
 				return err
 			}
 		}
+		if err := audit(ctx, tx, by, operatorID, "suppression.add", NormalizeAddress(n.Address), string(n.Reason)); err != nil {
+			return err
+		}
 		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
 			OperatorID: operatorID, Address: NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
 			Created: waypost.Millis(created), Expires: waypost.Millis(n.Expires),
@@ -129,15 +132,18 @@ func (s *Store) AddSuppression(ctx context.Context, operatorID string, n waypost
 }
 
 // RemoveSuppression removes one. The error is NotFound if there is none.
-func (s *Store) RemoveSuppression(ctx context.Context, operatorID, addr string, reason waypost.SuppressionReason) error {
-	return s.change(ctx, func(ctx context.Context, _ *engine.Tx, q *tenantsql.Queries) error {
+func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, addr string, reason waypost.SuppressionReason) error {
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
 		n, err := q.DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams{
 			OperatorID: operatorID, Address: NormalizeAddress(addr), Reason: string(reason),
 		})
 		if err == nil && n == 0 {
 			return notFound("suppression")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, operatorID, "suppression.remove", NormalizeAddress(addr), string(reason))
 	})
 }
 

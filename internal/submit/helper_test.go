@@ -197,7 +197,7 @@ func (w *world) deliveries(id string) []waypost.Delivery {
 func (w *world) suppress(address string, reason waypost.SuppressionReason) {
 	w.t.Helper()
 	w.accounts["op"].Suppressions = true
-	err := w.db.Store.AddSuppression(w.t.Context(), "op", waypost.Suppression{Address: address, Reason: reason, Detail: "because"})
+	err := w.db.Store.AddSuppression(w.t.Context(), waypost.CommandLine(), "op", waypost.Suppression{Address: address, Reason: reason, Detail: "because"})
 	if err != nil {
 		w.t.Fatal(err)
 	}

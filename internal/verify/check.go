@@ -71,6 +71,9 @@ func (c *Checker) ownership(ctx context.Context, source Source, d waypost.Domain
 		item.Verdict = Wrong
 		item.advise("ownership_other", AdviceError,
 			"Another operator of this platform has proven this domain, and its record is still published. Remove the "+prefix+" records that are not yours; then yours counts.")
+	case slices.Contains(keys, item.Record.Value) && len(rivals) > 0 && found.Omitted > 0:
+		item.Verdict = Unknown
+		item.advise("ownership_unsure", AdviceWarning, "Another operator of this platform has proven this domain, and it has more name servers than are asked. Tell the platform's support, which can end the other claim.")
 	case slices.Contains(keys, item.Record.Value) && len(rivals) > 0 && !all:
 		item.Verdict = Unknown
 		item.advise("ownership_unsure", AdviceWarning, "Another operator of this platform has proven this domain, and not all of its name servers answer now. Your record counts once all of them say that the other one is gone.")
@@ -162,6 +165,7 @@ func (c *Checker) keyBehind(ctx context.Context, source Source, item *Item) {
 		item.advise("dkim_no_key", AdviceError, "The record is right, but there is no key behind it yet. That is the platform's to mend: tell its support.")
 	default:
 		item.Verdict = Unknown
+		item.advise("dkim_key_unknown", AdviceWarning, "The record is right. The key behind it, which is the platform's, could not be looked up just now.")
 	}
 }
 

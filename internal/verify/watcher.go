@@ -15,8 +15,8 @@ import (
 
 // System is what watching domains needs across operators; *system.System has it.
 type System interface {
-	TakeDomains(ctx context.Context, now, until time.Time, limit int) ([]store.CheckedDomain, error)
-	DomainDue(ctx context.Context, now time.Time) (bool, error)
+	TakeDomains(ctx context.Context, now, until time.Time, limit int, except ...string) ([]store.CheckedDomain, error)
+	DomainDue(ctx context.Context, now time.Time, except ...string) (bool, error)
 	AnyDomain(ctx context.Context, id string) (store.CheckedDomain, error)
 	DomainsNamed(ctx context.Context, name string) ([]store.CheckedDomain, error)
 	SaveDomainCheck(ctx context.Context, c store.DomainCheck) ([]waypost.Sender, error)
@@ -40,16 +40,25 @@ type WatcherOptions struct {
 	Log     *slog.Logger
 }
 
-// Watcher checks domains when they are due and draws the conclusions.
+// Watcher checks domains when they are due or somebody asks, and draws the conclusions.
 type Watcher struct {
-	o WatcherOptions
+	o      WatcherOptions
+	checks sync.WaitGroup // that Tick started
+
+	turn sync.Mutex
+	busy map[string]int // checks under way that Tick started, by operator
+
+	mu      sync.Mutex
+	flights map[string]*flight // by domain
 }
 
-// Bounds of the watcher.
+// Bounds of the watcher. Those of checks are of one process, and about what is due: who
+// asks for a check waits for it, and is bounded where the question comes in.
 const (
-	checksAtOnce = 4
-	checkTimeout = 30 * time.Second // of one domain
-	takenFor     = 3 * time.Minute  // until a domain is due again whose checker died
+	checksAtOnce      = 8
+	checksPerOperator = 2                // of these, so that slow name servers of one hold up no other
+	checkTimeout      = 30 * time.Second // of the questions about one domain
+	takenFor          = 3 * time.Minute  // until a domain is due again whose checker died
 )
 
 // NewWatcher returns a Watcher.
@@ -60,33 +69,72 @@ func NewWatcher(o WatcherOptions) *Watcher {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Watcher{o: o}
+	return &Watcher{o: o, busy: map[string]int{}, flights: map[string]*flight{}}
 }
 
-// Tick checks what is due.
+// Tick starts the checks that are due, as far as there are free slots, and does not wait
+// for them. Each that ends starts what is due next. When ctx ends, all end.
 func (w *Watcher) Tick(ctx context.Context) error {
-	for ctx.Err() == nil {
-		now := w.o.Now()
-		due, err := w.o.System.DomainDue(ctx, now)
-		if err != nil || !due {
+	for {
+		d, ok, err := w.take(ctx)
+		if err != nil || !ok {
 			return err
 		}
-		taken, err := w.o.System.TakeDomains(ctx, now, now.Add(takenFor), checksAtOnce)
-		if err != nil || len(taken) == 0 {
-			return err
-		}
-		var checks sync.WaitGroup
-		for _, d := range taken {
-			checks.Go(func() {
-				// One that was given up meanwhile is nobody's trouble.
-				if _, err := w.check(ctx, d); err != nil && ctx.Err() == nil && waypost.KindOf(err) != waypost.NotFound {
-					w.o.Log.Error("cannot check a domain", "domain", d.Name, "operator", d.OperatorID, "error", err)
-				}
-			})
-		}
-		checks.Wait()
+		w.checks.Go(func() {
+			// One that was given up meanwhile is nobody's trouble.
+			if _, err := w.checkOnce(ctx, d.ID, time.Time{}); err != nil && ctx.Err() == nil && waypost.KindOf(err) != waypost.NotFound {
+				w.o.Log.Error("cannot check a domain", "domain", d.Name, "operator", d.OperatorID, "error", err)
+			}
+			w.free(d.OperatorID)
+			_ = w.Tick(ctx) // what goes wrong goes wrong at the caller's next Tick, too
+		})
 	}
-	return nil
+}
+
+// Wait waits for the checks that Tick started. It is for when Tick is called no more.
+func (w *Watcher) Wait() { w.checks.Wait() }
+
+// take takes a domain that is due and a slot to check it in. What has no slot is not
+// taken but stays due, here and for other nodes, and as it is the longest due it comes
+// next when a slot of its operator is free.
+func (w *Watcher) take(ctx context.Context) (d store.CheckedDomain, ok bool, err error) {
+	w.turn.Lock() // until the slot is occupied, or another would count it as free
+	defer w.turn.Unlock()
+	for ctx.Err() == nil {
+		running, full := 0, []string(nil)
+		for operator, n := range w.busy {
+			running += n
+			if n >= checksPerOperator {
+				full = append(full, operator)
+			}
+		}
+		if running >= checksAtOnce {
+			return d, false, nil
+		}
+		now := w.o.Now()
+		due, err := w.o.System.DomainDue(ctx, now, full...)
+		if err != nil || !due {
+			return d, false, err
+		}
+		taken, err := w.o.System.TakeDomains(ctx, now, now.Add(takenFor), 1, full...)
+		if err != nil || len(taken) == 0 {
+			return d, false, err
+		}
+		if d = taken[0]; d.Checked.After(now) {
+			continue // somebody asked for it while it was being taken
+		}
+		w.busy[d.OperatorID]++
+		return d, true, nil
+	}
+	return d, false, nil
+}
+
+func (w *Watcher) free(operatorID string) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	if w.busy[operatorID]--; w.busy[operatorID] == 0 {
+		delete(w.busy, operatorID)
+	}
 }
 
 // CheckNow checks a domain of an operator and returns it as it is then. The error is
@@ -99,13 +147,16 @@ func (w *Watcher) CheckNow(ctx context.Context, operatorID, id string) (store.Ch
 	if err != nil {
 		return store.CheckedDomain{}, err
 	}
-	d.Looked = w.o.Now()
-	return w.check(ctx, d)
+	return w.checkOnce(ctx, id, w.o.Now())
 }
 
 // check looks at a domain's records and saves what follows. A change by somebody else
 // meanwhile wins; the domain is then as they left it.
-func (w *Watcher) check(ctx context.Context, d store.CheckedDomain) (store.CheckedDomain, error) {
+func (w *Watcher) check(ctx context.Context, id string, f *flight) (store.CheckedDomain, error) {
+	d, err := w.o.System.AnyDomain(ctx, id)
+	if err != nil {
+		return d, err
+	}
 	claims, err := w.o.System.DomainsNamed(ctx, d.Name)
 	if err != nil {
 		return d, err
@@ -132,7 +183,7 @@ func (w *Watcher) check(ctx context.Context, d store.CheckedDomain) (store.Check
 			w.o.Log.Error("what is remembered of a domain cannot be read", "domain", d.Name, "error", err)
 		}
 	}
-	change := Judge(d.Domain, watch, report, w.o.Checker.Settings.SigningPart(w.o.Signing()), d.Looked, now)
+	change := Judge(d.Domain, watch, report, w.o.Checker.Settings.SigningPart(w.o.Signing()), w.lookedAt(f, d), now)
 	save := store.DomainCheck{CheckedDomain: d, Before: d.Checked, Events: change.Events, Assign: !w.o.Approve}
 	save.Domain, save.Checked, save.Next = change.Domain, waypost.FromMillis(waypost.Millis(now)), change.Next
 	if !save.Checked.After(d.Checked) { // two checks within a millisecond
@@ -164,7 +215,7 @@ func (w *Watcher) check(ctx context.Context, d store.CheckedDomain) (store.Check
 	if owner != nil {
 		w.o.Changed(owner.OperatorID)
 	}
-	w.tell(ctx, save.Events, d.OperatorID, assigned)
+	w.tell(context.WithoutCancel(ctx), save.Events, d.OperatorID, assigned) // it is done, whoever has left
 	return save.CheckedDomain, nil
 }
 

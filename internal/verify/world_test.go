@@ -130,8 +130,9 @@ type world struct {
 	*verify.Watcher
 	*field
 	*storetest.DB
-	t    testing.TB
-	post *post
+	t       testing.TB
+	post    *post
+	options verify.WatcherOptions // for the watchers of other nodes
 
 	mu  sync.Mutex
 	now time.Time
@@ -141,7 +142,7 @@ func newWorld(t testing.TB, f *field, mod func(*verify.WatcherOptions)) *world {
 	t.Helper()
 	w := &world{field: f, DB: storetest.OpenSQLite(t), t: t, post: &post{}, now: time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)}
 	for _, id := range []string{"one", "two"} {
-		if _, err := w.System.CreateOperator(t.Context(), waypost.Operator{ID: id, Name: id, Product: waypost.ProductServermate, Created: w.now}); err != nil {
+		if _, err := w.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{ID: id, Name: id, Product: waypost.ProductServermate, Created: w.now}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,7 +153,7 @@ func newWorld(t testing.TB, f *field, mod func(*verify.WatcherOptions)) *world {
 	if mod != nil {
 		mod(&o)
 	}
-	w.Watcher = verify.NewWatcher(o)
+	w.Watcher, w.options = verify.NewWatcher(o), o
 	return w
 }
 
@@ -171,7 +172,7 @@ func (w *world) set(now time.Time) {
 func (w *world) claim(operatorID, name string) store.CheckedDomain {
 	w.t.Helper()
 	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "key-of-" + operatorID, Created: w.clock()}
-	if err := w.Store.ClaimDomain(w.t.Context(), operatorID, d, "test"); err != nil {
+	if err := w.Store.ClaimDomain(w.t.Context(), waypost.CommandLine(), operatorID, d, 100); err != nil {
 		w.t.Fatal(err)
 	}
 	return w.read(d.ID)
@@ -179,9 +180,9 @@ func (w *world) claim(operatorID, name string) store.CheckedDomain {
 
 func (w *world) sender(operatorID, address string) {
 	w.t.Helper()
-	err := w.Store.AddSender(w.t.Context(), operatorID, waypost.Sender{
+	err := w.Store.AddSender(w.t.Context(), waypost.CommandLine(), operatorID, waypost.Sender{
 		ID: waypost.NewID(), OperatorID: operatorID, Address: address, State: waypost.SenderRequested, Created: w.clock(),
-	})
+	}, 100)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -214,6 +215,7 @@ func (w *world) tick() {
 	if err := w.Tick(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
+	w.Wait()
 }
 
 // next puts the clock to where a domain is due, and checks it.

@@ -31,17 +31,23 @@ const (
 	DomainDrifted    DomainEventType = "drifted"    // a record is not as it should be
 	DomainMended     DomainEventType = "mended"     // it is again
 	DomainRemoved    DomainEventType = "removed"
+
+	// What happens to the senders at a domain, claimed or not.
+	DomainSenderAdded    DomainEventType = "sender_added"
+	DomainSenderAssigned DomainEventType = "sender_assigned"
+	DomainSenderRejected DomainEventType = "sender_rejected"
+	DomainSenderRemoved  DomainEventType = "sender_removed"
 )
 
 // DomainEvent is a fact about a domain, kept even when the domain is given up.
 type DomainEvent struct {
 	ID         string
 	OperatorID string
-	DomainID   string
+	DomainID   string // "" for those of senders
 	Name       string // the domain's
 	Type       DomainEventType
 	Actor      string // "policy", "credential:<id>"
-	Detail     string // in a sentence for people, "" if the type says it all
+	Detail     string // in a sentence for people, "" if the type says it all; of a sender, its address first
 	At         time.Time
 }
 

@@ -49,11 +49,11 @@ func TestClaimSkipsWhatMayNotGo(t *testing.T) {
 		accept(t, db, storetest.Mail{Kind: waypost.KindReport})
 		accept(t, db, storetest.Mail{To: []string{"someone@other.test"}})
 		held := accept(t, db, storetest.Mail{}).Deliveries[0].ID
-		if _, err := db.Store.Control(t.Context(), "op", held, store.Hold, "cli", storetest.Now()); err != nil {
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", held, store.Hold, storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		done := accept(t, db, storetest.Mail{}).Deliveries[0].ID
-		if _, err := db.Store.Control(t.Context(), "op", done, store.Cancel, "cli", storetest.Now()); err != nil {
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", done, store.Cancel, storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		claimed := claim(t, db, system.Claim{Key: keyOf(due.Deliveries[0])})
@@ -106,7 +106,7 @@ func TestClaimBringsCompanions(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		a := accept(t, db, storetest.Mail{To: []string{"a@one.test", "b@two.test", "c@three.test"}})
 		accept(t, db, storetest.Mail{To: []string{"d@two.test"}})
-		if _, err := db.Store.Control(t.Context(), "op", a.Deliveries[2].ID, store.Hold, "cli", storetest.Now()); err != nil {
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", a.Deliveries[2].ID, store.Hold, storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		claimed := claim(t, db, system.Claim{Key: keyOf(a.Deliveries[0]), Limit: 1, Companions: true})

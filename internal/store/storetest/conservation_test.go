@@ -134,7 +134,7 @@ func (b *book) control(t *rapid.T) {
 	}
 	id := rapid.SampledFrom(b.ids()).Draw(t, "which")
 	action := rapid.SampledFrom([]store.ControlAction{store.Retry, store.Cancel, store.Hold, store.Release}).Draw(t, "action")
-	got, err := b.node(t).Store.Control(t.Context(), b.operator, id, action, "cli", b.now)
+	got, err := b.node(t).Store.Control(t.Context(), waypost.CommandLine(), b.operator, id, action, b.now)
 	switch {
 	case err == nil:
 		b.move(id, got.Delivery.State)
@@ -145,7 +145,7 @@ func (b *book) control(t *rapid.T) {
 
 func (b *book) controlAll(t *rapid.T) {
 	action := rapid.SampledFrom([]store.ControlAction{store.Retry, store.Cancel, store.Hold, store.Release}).Draw(t, "action")
-	_, _, _, err := b.node(t).System.ControlWhere(t.Context(), system.Where{OperatorID: b.operator}, action, "cli", b.now)
+	_, _, _, err := b.node(t).System.ControlWhere(t.Context(), waypost.CommandLine(), system.Where{OperatorID: b.operator}, action, b.now)
 	if err != nil {
 		t.Fatal(err)
 	}

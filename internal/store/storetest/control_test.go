@@ -18,7 +18,7 @@ import (
 func situation(t *testing.T, db *storetest.DB, name string) waypost.Delivery {
 	t.Helper()
 	ask := func(id string, action store.ControlAction) {
-		if _, err := db.Store.Control(t.Context(), "op", id, action, "cli", storetest.Now()); err != nil {
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", id, action, storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +87,7 @@ func checkControl(t *testing.T, db *storetest.DB, name string, action store.Cont
 	changed := change(t, db)
 	events := types(t, db, d.MessageID)
 	now := storetest.Now()
-	got, err := db.Store.Control(t.Context(), "op", d.ID, action, "credential:c", now)
+	got, err := db.Store.Control(t.Context(), waypost.Actor{ID: "credential:c"}, "op", d.ID, action, now)
 	after := delivery(t, db, d.ID)
 	if err != nil {
 		wantKind(t, err, waypost.Conflict)
@@ -138,9 +138,9 @@ func checkControl(t *testing.T, db *storetest.DB, name string, action store.Cont
 func TestControlRefusesAnUnknownAction(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		d := situation(t, db, "waiting")
-		_, err := db.Store.Control(t.Context(), "op", d.ID, "explode", "cli", storetest.Now())
+		_, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", d.ID, "explode", storetest.Now())
 		wantKind(t, err, waypost.Invalid)
-		_, err = db.Store.Control(t.Context(), "op", waypost.NewID(), store.Hold, "cli", storetest.Now())
+		_, err = db.Store.Control(t.Context(), waypost.CommandLine(), "op", waypost.NewID(), store.Hold, storetest.Now())
 		wantKind(t, err, waypost.NotFound)
 	})
 }
@@ -174,7 +174,7 @@ func TestControlWhere(t *testing.T) {
 		} {
 			var got counts
 			var err error
-			got.Done, got.Pending, got.Skipped, err = db.System.ControlWhere(t.Context(), step.where, step.action, "cli", storetest.Now())
+			got.Done, got.Pending, got.Skipped, err = db.System.ControlWhere(t.Context(), waypost.CommandLine(), step.where, step.action, storetest.Now())
 			if err != nil || got != step.want {
 				t.Errorf("%s %+v: %+v, %v, want %+v", step.action, step.where, got, err, step.want)
 			}
@@ -184,7 +184,7 @@ func TestControlWhere(t *testing.T) {
 			{DeliveryID: "nobody"}: waypost.NotFound,
 			{DeliveryID: past.ID}:  waypost.Conflict,
 		} {
-			_, _, _, err := db.System.ControlWhere(t.Context(), where, store.Cancel, "cli", storetest.Now())
+			_, _, _, err := db.System.ControlWhere(t.Context(), waypost.CommandLine(), where, store.Cancel, storetest.Now())
 			wantKind(t, err, kind)
 		}
 		auditClean(t, db)

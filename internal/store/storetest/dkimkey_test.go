@@ -45,13 +45,13 @@ func TestTheKeysRotate(t *testing.T) {
 
 		// Nothing switches that was not asked for, and who signs cannot be asked.
 		wantKind(t, db.System.SwitchDKIMKey(ctx, two, later(1)), waypost.Conflict)
-		wantKind(t, db.System.WantDKIMKey(ctx, "wp1", later(1)), waypost.Conflict)
-		wantKind(t, db.System.WantDKIMKey(ctx, "wp9", later(1)), waypost.Conflict)
+		wantKind(t, db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp1", later(1)), waypost.Conflict)
+		wantKind(t, db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp9", later(1)), waypost.Conflict)
 		wantKind(t, db.System.ReplaceDKIMKey(ctx, two, []byte("x"), later(1)), waypost.Conflict)
 		wantKeys(t, db, one, two)
 
 		for _, n := range []int{2, 3} { // asking again changes nothing
-			if err := db.System.WantDKIMKey(ctx, "wp2", later(n)); err != nil {
+			if err := db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp2", later(n)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -78,7 +78,7 @@ func TestTheKeysRotate(t *testing.T) {
 		wantKeys(t, db, one, two)
 		wantKind(t, db.System.NoteDKIMKey(ctx, stale), waypost.Conflict)
 		wantKind(t, db.System.SwitchDKIMKey(ctx, stale, later(6)), waypost.Conflict)
-		wantKind(t, db.System.WantDKIMKey(ctx, "wp1", later(6)), waypost.Conflict)
+		wantKind(t, db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp1", later(6)), waypost.Conflict)
 		wantKeys(t, db, one, two)
 
 		if err := db.System.ReplaceDKIMKey(ctx, one, []byte("new"), later(7)); err != nil {
@@ -87,7 +87,7 @@ func TestTheKeysRotate(t *testing.T) {
 		wantKind(t, db.System.ReplaceDKIMKey(ctx, one, []byte("newer"), later(8)), waypost.Conflict)
 		wantKind(t, db.System.NoteDKIMKey(ctx, one), waypost.Conflict) // it is about the one before
 		wantKeys(t, db, system.DKIMKey{Selector: "wp1", Sealed: []byte("new"), Created: later(7)}, two)
-		if err := db.System.WantDKIMKey(ctx, "wp1", later(9)); err != nil {
+		if err := db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp1", later(9)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -120,7 +120,7 @@ func TestAskingForARotationMakesTheChoreDue(t *testing.T) {
 		if !take(now.Add(time.Hour), again) {
 			t.Fatal("it is not due")
 		}
-		if err := db.System.WantDKIMKey(ctx, "wp2", now.Add(61*time.Minute)); err != nil {
+		if err := db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp2", now.Add(61*time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if err := db.System.MoveChore(ctx, system.RotationChore, again, now.Add(3*time.Hour)); err != nil {
@@ -145,7 +145,7 @@ func TestAnotherKeyMakesTheChecksOfAuthorizedDomainsDue(t *testing.T) {
 			return due
 		}
 		proveDomain(t, db, "a", "example.test") // due in an hour
-		if err := db.System.WantDKIMKey(ctx, "wp2", now); err != nil {
+		if err := db.System.WantDKIMKey(ctx, waypost.CommandLine(), "wp2", now); err != nil {
 			t.Fatal(err)
 		}
 		if due(now.Add(time.Minute)) {

@@ -1,6 +1,8 @@
 package storetest_test
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -14,7 +16,7 @@ import (
 func claimDomain(t testing.TB, db *storetest.DB, operatorID, name string) store.CheckedDomain {
 	t.Helper()
 	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof of " + operatorID, Created: storetest.Now()}
-	if err := db.Store.ClaimDomain(t.Context(), operatorID, d, "test"); err != nil {
+	if err := db.Store.ClaimDomain(t.Context(), waypost.CommandLine(), operatorID, d, 100); err != nil {
 		t.Fatal(err)
 	}
 	got, err := db.Store.Domain(t.Context(), operatorID, d.ID)
@@ -63,7 +65,7 @@ func TestAClaimIsOneOfManyUntilItIsProven(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		ctx := t.Context()
 		first, second := claimDomain(t, db, "a", "example.test"), claimDomain(t, db, "b", "example.test")
-		err := db.Store.ClaimDomain(ctx, "a", waypost.Domain{ID: waypost.NewID(), Name: "example.test"}, "test")
+		err := db.Store.ClaimDomain(ctx, waypost.CommandLine(), "a", waypost.Domain{ID: waypost.NewID(), Name: "example.test"}, 100)
 		wantKind(t, err, waypost.Conflict)
 		if _, err := db.System.SaveDomainCheck(ctx, proven(first)); err != nil {
 			t.Fatal(err)
@@ -109,12 +111,12 @@ func TestACheckThatSomethingOvertookIsNotSaved(t *testing.T) {
 		_, err := db.System.SaveDomainCheck(ctx, proven(d)) // read before the other was saved
 		wantKind(t, err, waypost.Conflict)
 		d, _ = db.Store.Domain(ctx, "op", d.ID)
-		if err := db.Store.SetDomainProof(ctx, "op", d.ID, "another", storetest.Now()); err != nil {
+		if err := db.Store.SetDomainProof(ctx, waypost.CommandLine(), "op", d.ID, "another", storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		_, err = db.System.SaveDomainCheck(ctx, proven(d)) // of the old proof
 		wantKind(t, err, waypost.Conflict)
-		if err := db.Store.RemoveDomain(ctx, "op", d.ID, "test"); err != nil {
+		if err := db.Store.RemoveDomain(ctx, waypost.CommandLine(), "op", d.ID); err != nil {
 			t.Fatal(err)
 		}
 		_, err = db.System.SaveDomainCheck(ctx, proven(d))
@@ -137,12 +139,12 @@ func TestSendersAreAssignedWithTheirDomain(t *testing.T) {
 			if state == waypost.SenderRejected {
 				s.State = state
 			}
-			if err := db.Store.AddSender(ctx, "op", s); err != nil {
+			if err := db.Store.AddSender(ctx, waypost.CommandLine(), "op", s, 100); err != nil {
 				t.Fatal(err)
 			}
 		}
 		other := waypost.Sender{ID: waypost.NewID(), Address: "alarm@example.test", State: waypost.SenderRequested, Created: now}
-		if err := db.Store.AddSender(ctx, "other", other); err != nil {
+		if err := db.Store.AddSender(ctx, waypost.CommandLine(), "other", other, 100); err != nil {
 			t.Fatal(err)
 		}
 		d := claimDomain(t, db, "op", "example.test")
@@ -176,7 +178,7 @@ func TestSendersAreAssignedWithTheirDomain(t *testing.T) {
 			t.Fatalf("%+v, %v", decided, err)
 		}
 		decided.State, decided.Reason, decided.Decided = waypost.SenderRejected, "not yours", now
-		if err := db.System.DecideSender(ctx, decided, waypost.SenderRequested); err != nil {
+		if err := db.System.DecideSender(ctx, waypost.CommandLine(), decided, waypost.SenderRequested); err != nil {
 			t.Error(err)
 		}
 		if s, _ := db.Store.Sender(ctx, "other", other.ID); s.State != waypost.SenderRejected || s.Reason != "not yours" || !s.Decided.Equal(now) {
@@ -184,11 +186,65 @@ func TestSendersAreAssignedWithTheirDomain(t *testing.T) {
 		}
 		// Who read it before, or means another operator's, decides nothing.
 		decided.State = waypost.SenderAssigned
-		wantKind(t, db.System.DecideSender(ctx, decided, waypost.SenderRequested), waypost.Conflict)
+		wantKind(t, db.System.DecideSender(ctx, waypost.CommandLine(), decided, waypost.SenderRequested), waypost.Conflict)
 		decided.OperatorID = "op"
-		wantKind(t, db.System.DecideSender(ctx, decided, waypost.SenderRejected), waypost.Conflict)
+		wantKind(t, db.System.DecideSender(ctx, waypost.CommandLine(), decided, waypost.SenderRejected), waypost.Conflict)
 		_, err = db.System.AnySender(ctx, "nothing")
 		wantKind(t, err, waypost.NotFound)
+	})
+}
+
+func TestTheHistoryOfADomainHasItsSenders(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, now := t.Context(), storetest.Now()
+		op := newOperator(t, db, waypost.ProductServermate).ID
+		add := func(address string, state waypost.SenderState) waypost.Sender {
+			s := waypost.Sender{ID: waypost.NewID(), OperatorID: op, Address: address, State: state, Created: now}
+			if err := db.Store.AddSender(ctx, waypost.Actor{ID: "credential:x"}, op, s, 3); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first, second := add("first@example.test", waypost.SenderRequested), add("second@example.test", waypost.SenderAssigned)
+		first.State, first.Reason, first.Decided = waypost.SenderRejected, "not your brand", now.Add(time.Second)
+		if err := db.System.DecideSender(ctx, waypost.Actor{ID: "credential:support"}, first, waypost.SenderRequested); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Store.RemoveSender(ctx, waypost.Actor{ID: "credential:y"}, op, second.ID); err != nil {
+			t.Fatal(err)
+		}
+		save := store.EmailSettings{DefaultSender: &waypost.Sender{Address: "Third@example.test"}}
+		for range 2 { // the second time nothing happens to it
+			if err := db.Store.SaveEmailSettings(ctx, waypost.Actor{ID: "credential:z"}, op, save); err != nil {
+				t.Fatal(err)
+			}
+		}
+		save.DefaultSender.State = waypost.SenderAssigned
+		if err := db.Store.SaveEmailSettings(ctx, waypost.Actor{ID: "credential:z"}, op, save); err != nil {
+			t.Fatal(err)
+		}
+		list, err := db.Store.DomainEvents(ctx, op, "example.test", "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, e := range slices.Backward(list) {
+			got[e.Detail] += fmt.Sprintf("%s by %s; ", e.Type, e.Actor)
+		}
+		want := map[string]string{
+			"first@example.test":                 "sender_added by credential:x; ",
+			"first@example.test: not your brand": "sender_rejected by credential:support; ",
+			"second@example.test":                "sender_added by credential:x; sender_assigned by policy; sender_removed by credential:y; ",
+			"third@example.test":                 "sender_added by credential:z; sender_assigned by policy; ",
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		add("fourth@example.test", waypost.SenderRequested)
+		err = db.Store.AddSender(ctx, waypost.CommandLine(), op, waypost.Sender{ID: waypost.NewID(), Address: "fifth@example.test", State: waypost.SenderRequested, Created: now}, 3)
+		if waypost.KindOf(err) != waypost.Conflict || waypost.AsError(err).Code != "too_many_senders" {
+			t.Errorf("%v", err)
+		}
 	})
 }
 
@@ -197,7 +253,7 @@ func TestDomainsWithoutAKeyAreListedUntilTheyHaveOne(t *testing.T) {
 		ctx := t.Context()
 		claimDomain(t, db, "op", "keyed.test")
 		d := waypost.Domain{ID: waypost.NewID(), Name: "keyless.test", Created: storetest.Now()}
-		if err := db.Store.ClaimDomain(ctx, "op", d, "test"); err != nil {
+		if err := db.Store.ClaimDomain(ctx, waypost.CommandLine(), "op", d, 100); err != nil {
 			t.Fatal(err)
 		}
 		got, err := db.System.DomainsWithoutProof(ctx, "", 10)
@@ -207,7 +263,7 @@ func TestDomainsWithoutAKeyAreListedUntilTheyHaveOne(t *testing.T) {
 		if got, err := db.System.DomainsWithoutProof(ctx, d.ID, 10); err != nil || len(got) != 0 {
 			t.Errorf("after the last one: %+v, %v", got, err)
 		}
-		if err := db.Store.SetDomainProof(ctx, "op", d.ID, "a-key", storetest.Now()); err != nil {
+		if err := db.Store.SetDomainProof(ctx, waypost.CommandLine(), "op", d.ID, "a-key", storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := db.System.DomainsWithoutProof(ctx, "", 10); err != nil || len(got) != 0 {

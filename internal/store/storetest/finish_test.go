@@ -130,7 +130,7 @@ func TestFinishSettlesWhatWasAskedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 				d := acceptLeased(t, db, storetest.Mail{})[0]
-				asked, err := db.Store.Control(t.Context(), "op", d.ID, c.action, "cli", storetest.Now())
+				asked, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", d.ID, c.action, storetest.Now())
 				if err != nil || !asked.Pending {
 					t.Fatal(asked, err)
 				}
@@ -192,7 +192,7 @@ func TestASharedBodyIsKeptWhileAMessageUsesIt(t *testing.T) {
 		// The first message lends its id to the body; it goes first.
 		for i, left := range []int64{1, 0} {
 			id := batch.Deliveries[i].ID
-			if _, err := db.Store.Control(t.Context(), "op", id, store.Cancel, "cli", storetest.Now()); err != nil {
+			if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", id, store.Cancel, storetest.Now()); err != nil {
 				t.Fatal(err)
 			}
 			if n := db.Int(t, "SELECT COUNT(*) FROM body"); n != left {
@@ -277,7 +277,7 @@ func TestTheSandboxKeepsItsOwnCopy(t *testing.T) {
 		if rest, next, err := db.System.SandboxAll(t.Context(), "op", next, 1); err != nil || next != "" || len(rest) != 1 || rest[0].ID != list[0].ID {
 			t.Errorf("%+v, %q, %v", rest, next, err)
 		}
-		if n, err := db.Store.SandboxEmpty(t.Context(), "op"); n != 1 || err != nil {
+		if n, err := db.Store.SandboxEmpty(t.Context(), waypost.CommandLine(), "op"); n != 1 || err != nil {
 			t.Error(n, err)
 		}
 		auditClean(t, db)

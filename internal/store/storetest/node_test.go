@@ -51,7 +51,7 @@ func TestRecoverTakesTheLeasesOfADeadNode(t *testing.T) {
 		hold := acceptLeased(t, db, storetest.Mail{})[0]
 		others := accept(t, db, storetest.Mail{Lease: "alive"}).Deliveries[0]
 		for id, action := range map[string]store.ControlAction{cancel.ID: store.Cancel, hold.ID: store.Hold} {
-			if got, err := db.Store.Control(t.Context(), "op", id, action, "cli", storetest.Now()); err != nil || !got.Pending {
+			if got, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", id, action, storetest.Now()); err != nil || !got.Pending {
 				t.Fatal(got, err)
 			}
 		}
@@ -136,7 +136,7 @@ func TestExpireEndsWhatIsPastItsTime(t *testing.T) {
 		past := storetest.Mail{At: storetest.Now().Add(-time.Hour), For: time.Minute}
 		waiting := accept(t, db, past).Deliveries[0]
 		held := accept(t, db, past).Deliveries[0]
-		if _, err := db.Store.Control(t.Context(), "op", held.ID, store.Hold, "cli", storetest.Now()); err != nil {
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", held.ID, store.Hold, storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
 		past.Kind = waypost.KindSecurity

@@ -216,7 +216,10 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 		{"leased", func() { _, err := y.Leased(ctx, "me"); must(err) }, "delivery_lease"},
 		{"orphans", func() { _, err := y.Orphans(ctx); must(err) }, "delivery_lease"},
 		{"controls", func() { _, err := y.Controls(ctx, "me"); must(err) }, "delivery_control"},
-		{"control", func() { _, err := s.Control(ctx, "op", a.Deliveries[0].ID, store.Retry, "", now); must(err) }, ""},
+		{"control", func() {
+			_, err := s.Control(ctx, waypost.CommandLine(), "op", a.Deliveries[0].ID, store.Retry, now)
+			must(err)
+		}, ""},
 		{"mail", func() { _, err := y.Mail(ctx, a.Messages[0].ID); must(err) }, ""},
 		{"message", func() { _, err := s.Message(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"batch", func() { _, err := s.Message(ctx, "op", "a batch"); must(err) }, "message_batch"},

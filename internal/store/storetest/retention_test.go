@@ -166,7 +166,7 @@ func TestRetentionPurgesWhatIsPastItsTime(t *testing.T) {
 		for reason, expires := range map[waypost.SuppressionReason]time.Time{
 			waypost.SuppressedManual: {}, waypost.SuppressedSoft: now.Add(-time.Second), waypost.SuppressedHard: now.Add(time.Hour),
 		} {
-			if err := db.Store.AddSuppression(t.Context(), "op", waypost.Suppression{Address: "a@b.test", Reason: reason, Expires: expires}); err != nil {
+			if err := db.Store.AddSuppression(t.Context(), waypost.CommandLine(), "op", waypost.Suppression{Address: "a@b.test", Reason: reason, Expires: expires}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -179,6 +179,12 @@ func TestRetentionPurgesWhatIsPastItsTime(t *testing.T) {
 		}
 		db.Exec(t, "INSERT INTO commit_mark (process, serial, at) VALUES ('old', 1, $1), ('young', 1, $2)",
 			waypost.Millis(now.Add(-day(2))), waypost.Millis(now.Add(-time.Hour)))
+		for _, age := range []int{700, 731} {
+			err := db.Store.AddSender(t.Context(), waypost.CommandLine(), "op", waypost.Sender{ID: waypost.NewID(), Address: fmt.Sprintf("a%d@b.test", age), Created: now.Add(-day(age))}, 9)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		retain(t, db, now)
 		if old, err := db.Store.FindIdempotency(t.Context(), "op", "young"); old == nil || err != nil {
 			t.Error(old, err)
@@ -186,6 +192,7 @@ func TestRetentionPurgesWhatIsPastItsTime(t *testing.T) {
 		for query, want := range map[string]int64{
 			"SELECT COUNT(*) FROM idempotency":                   1,
 			"SELECT COUNT(*) FROM suppression":                   2,
+			"SELECT COUNT(*) FROM domain_event":                  1,
 			"SELECT COUNT(*) FROM sandbox WHERE kind = 'event'":  2,
 			"SELECT COUNT(*) FROM sandbox WHERE kind = 'report'": 1,
 		} {

@@ -18,7 +18,7 @@ import (
 
 func newOperator(t *testing.T, db *storetest.DB, product waypost.Product) waypost.Operator {
 	t.Helper()
-	o, err := db.System.CreateOperator(t.Context(), waypost.Operator{Name: "Operator", Product: product, Contact: "boss@example.test"})
+	o, err := db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Name: "Operator", Product: product, Contact: "boss@example.test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,20 +43,20 @@ func TestAnOperatorStartsWithWhatItsProductAllows(t *testing.T) {
 		if diff := cmp.Diff(map[waypost.GatewayType]bool{"builtin": false, "smtp": true}, allowed); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
-		_, err = db.System.CreateOperator(t.Context(), waypost.Operator{Product: "toaster"})
+		_, err = db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Product: "toaster"})
 		wantKind(t, err, waypost.Invalid)
-		_, err = db.System.CreateOperator(t.Context(), waypost.Operator{Product: waypost.ProductCloud, ParentID: "nobody"})
+		_, err = db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Product: waypost.ProductCloud, ParentID: "nobody"})
 		wantKind(t, err, waypost.Invalid)
-		_, err = db.System.CreateOperator(t.Context(), waypost.Operator{Product: waypost.ProductCloud, Gateway: waypost.GatewayBuiltin})
+		_, err = db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Product: waypost.ProductCloud, Gateway: waypost.GatewayBuiltin})
 		wantKind(t, err, waypost.Forbidden)
 		parent := newOperator(t, db, waypost.ProductCloud)
-		child, err := db.System.CreateOperator(t.Context(), waypost.Operator{
+		child, err := db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{
 			Product: waypost.ProductCloud, Gateway: waypost.GatewaySMTP, ParentID: parent.ID,
 		})
 		if err != nil || child.Gateway != waypost.GatewaySMTP {
 			t.Error(child, err)
 		}
-		_, err = db.System.CreateOperator(t.Context(), child)
+		_, err = db.System.CreateOperator(t.Context(), waypost.CommandLine(), child)
 		wantKind(t, err, waypost.Conflict)
 	})
 }
@@ -102,7 +102,7 @@ func TestSaveOperatorWritesAllOrNothing(t *testing.T) {
 		want := o
 		want.Name, want.Suspended, want.Contact, want.Uncertain, want.ReplyTo = "New", true, "", waypost.UncertainHold, "re@example.test"
 		want.Signature = waypost.Signature{Text: "--\nGrüße", HTML: "<p>Grüße</p>"}
-		err := db.Store.SaveOperator(t.Context(), o.ID, func(o *waypost.Operator) error {
+		err := db.Store.SaveOperator(t.Context(), waypost.CommandLine(), o.ID, func(o *waypost.Operator) error {
 			*o = want
 			o.ID, o.Created = "another", time.Time{} // these stay
 			return nil
@@ -111,14 +111,14 @@ func TestSaveOperatorWritesAllOrNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		no := errors.New("no")
-		if err := db.Store.SaveOperator(t.Context(), o.ID, func(o *waypost.Operator) error { o.Name = "x"; return no }); !errors.Is(err, no) {
+		if err := db.Store.SaveOperator(t.Context(), waypost.CommandLine(), o.ID, func(o *waypost.Operator) error { o.Name = "x"; return no }); !errors.Is(err, no) {
 			t.Error(err)
 		}
 		got, err := db.Store.Operator(t.Context(), o.ID)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
-		wantKind(t, db.Store.SaveOperator(t.Context(), "nobody", func(*waypost.Operator) error { return nil }), waypost.NotFound)
+		wantKind(t, db.Store.SaveOperator(t.Context(), waypost.CommandLine(), "nobody", func(*waypost.Operator) error { return nil }), waypost.NotFound)
 		_, err = db.Store.Operator(t.Context(), "nobody")
 		wantKind(t, err, waypost.NotFound)
 	})
@@ -136,7 +136,7 @@ func TestEmailSettingsAreSavedInOneStep(t *testing.T) {
 		}
 		save := func(e store.EmailSettings) {
 			t.Helper()
-			if err := db.Store.SaveEmailSettings(t.Context(), id, e); err != nil {
+			if err := db.Store.SaveEmailSettings(t.Context(), waypost.CommandLine(), id, e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -187,7 +187,7 @@ func TestEmailSettingsAreSavedInOneStep(t *testing.T) {
 			}
 		}
 		wantKind(t, db.System.SetRelayHealth(t.Context(), waypost.RelayHealth{OperatorID: "nobody"}), waypost.NotFound)
-		wantKind(t, db.Store.SaveEmailSettings(t.Context(), "nobody", store.EmailSettings{Relay: relay}), waypost.NotFound)
+		wantKind(t, db.Store.SaveEmailSettings(t.Context(), waypost.CommandLine(), "nobody", store.EmailSettings{Relay: relay}), waypost.NotFound)
 		if r, err := db.Store.Relay(t.Context(), "nobody"); r != nil || err != nil {
 			t.Error("half of the settings was saved")
 		}
@@ -203,7 +203,7 @@ func assign(db *storetest.DB, operatorID, address string) error {
 	for _, s := range senders {
 		if s.Address == address {
 			s.State = waypost.SenderAssigned
-			return db.System.DecideSender(context.Background(), s, waypost.SenderRequested)
+			return db.System.DecideSender(context.Background(), waypost.CommandLine(), s, waypost.SenderRequested)
 		}
 	}
 	return errors.New("no such sender")
@@ -213,7 +213,7 @@ func TestThereIsOneDefaultSender(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		id := newOperator(t, db, waypost.ProductServermate).ID
 		for _, s := range []waypost.Sender{{Address: "a@example.test"}, {Address: "b@example.test", Name: "B"}, {Address: "A@example.test", Name: "A"}} {
-			if err := db.Store.SaveEmailSettings(t.Context(), id, store.EmailSettings{DefaultSender: &s}); err != nil {
+			if err := db.Store.SaveEmailSettings(t.Context(), waypost.CommandLine(), id, store.EmailSettings{DefaultSender: &s}); err != nil {
 				t.Fatal(err)
 			}
 			if s.Name == "B" {
@@ -240,7 +240,7 @@ func TestCredentials(t *testing.T) {
 		}
 		platform := store.Credential{ID: waypost.NewID(), Hint: "wp_plat", Scopes: waypost.AllScopes(), Created: storetest.Now()}
 		for i, c := range []store.Credential{c, platform} {
-			if err := db.System.CreateCredential(t.Context(), c, []byte{byte(i)}); err != nil {
+			if err := db.System.CreateCredential(t.Context(), waypost.CommandLine(), c, []byte{byte(i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -268,12 +268,12 @@ func TestCredentials(t *testing.T) {
 		if got, err := db.System.AllCredentials(t.Context(), ""); len(got) != 2 || err != nil {
 			t.Error(got, err)
 		}
-		wantKind(t, db.System.CreateCredential(t.Context(), store.Credential{ID: waypost.NewID()}, []byte{1}), waypost.Conflict)
+		wantKind(t, db.System.CreateCredential(t.Context(), waypost.CommandLine(), store.Credential{ID: waypost.NewID()}, []byte{1}), waypost.Conflict)
 		for range 2 { // twice is no error
-			if err := db.Store.RevokeCredential(t.Context(), "op", c.ID); err != nil {
+			if err := db.Store.RevokeCredential(t.Context(), waypost.CommandLine(), "op", c.ID); err != nil {
 				t.Error(err)
 			}
-			if err := db.System.RevokeAny(t.Context(), platform.ID); err != nil {
+			if err := db.System.RevokeAny(t.Context(), waypost.CommandLine(), platform.ID); err != nil {
 				t.Error(err)
 			}
 		}
@@ -285,8 +285,8 @@ func TestCredentials(t *testing.T) {
 		if got, err := db.System.NetworkCredentials(t.Context()); len(got) != 0 || err != nil {
 			t.Error(got, err)
 		}
-		wantKind(t, db.System.RevokeAny(t.Context(), "nobody"), waypost.NotFound)
-		wantKind(t, db.Store.RevokeCredential(t.Context(), "op", platform.ID), waypost.NotFound)
+		wantKind(t, db.System.RevokeAny(t.Context(), waypost.CommandLine(), "nobody"), waypost.NotFound)
+		wantKind(t, db.Store.RevokeCredential(t.Context(), waypost.CommandLine(), "op", platform.ID), waypost.NotFound)
 	})
 }
 
@@ -299,7 +299,7 @@ func TestNetworksOfTwoOperatorsNeverOverlap(t *testing.T) {
 			for _, text := range networks {
 				c.Networks = append(c.Networks, netip.MustParsePrefix(text))
 			}
-			return db.System.CreateCredential(t.Context(), c, []byte{n})
+			return db.System.CreateCredential(t.Context(), waypost.CommandLine(), c, []byte{n})
 		}
 		if err := create("a", "192.0.2.0/24", "2001:db8::/32"); err != nil {
 			t.Fatal(err)
@@ -319,7 +319,7 @@ func TestNetworksOfTwoOperatorsNeverOverlap(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range list {
-			if err := db.System.RevokeAny(t.Context(), c.ID); err != nil {
+			if err := db.System.RevokeAny(t.Context(), waypost.CommandLine(), c.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -333,7 +333,7 @@ func TestSuppressions(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		add := func(operator string, s waypost.Suppression) {
 			t.Helper()
-			if err := db.Store.AddSuppression(t.Context(), operator, s); err != nil {
+			if err := db.Store.AddSuppression(t.Context(), waypost.CommandLine(), operator, s); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -391,10 +391,10 @@ func TestSuppressions(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		}
-		if err := db.Store.RemoveSuppression(t.Context(), "op", "A@example.test", waypost.SuppressedManual); err != nil {
+		if err := db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual); err != nil {
 			t.Error(err)
 		}
-		wantKind(t, db.Store.RemoveSuppression(t.Context(), "op", "A@example.test", waypost.SuppressedManual), waypost.NotFound)
+		wantKind(t, db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual), waypost.NotFound)
 	})
 }
 
@@ -402,7 +402,7 @@ func TestBothSpellingsOfADomainAreOneAddress(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		const unicode, ascii = "Anna@MÜNCHEN.test", "anna@xn--mnchen-3ya.test"
 		for _, spelling := range []string{unicode, ascii} {
-			if err := db.Store.AddSuppression(t.Context(), "op", waypost.Suppression{Address: spelling, Reason: waypost.SuppressedManual}); err != nil {
+			if err := db.Store.AddSuppression(t.Context(), waypost.CommandLine(), "op", waypost.Suppression{Address: spelling, Reason: waypost.SuppressedManual}); err != nil {
 				t.Fatal(err)
 			}
 			accept(t, db, storetest.Mail{To: []string{spelling}})
@@ -440,31 +440,33 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			do   func() error
 		}{
 			{"CreateOperator", func() error {
-				_, err := db.System.CreateOperator(ctx, waypost.Operator{Product: waypost.ProductCloud})
+				_, err := db.System.CreateOperator(ctx, waypost.CommandLine(), waypost.Operator{Product: waypost.ProductCloud})
 				return err
 			}},
 			{"EnsurePlatform", func() error { return db.System.EnsurePlatform(ctx, "P") }},
 			{"SaveOperator (suspend)", func() error {
-				return db.Store.SaveOperator(ctx, id, func(o *waypost.Operator) error { o.Suspended = true; return nil })
+				return db.Store.SaveOperator(ctx, waypost.CommandLine(), id, func(o *waypost.Operator) error { o.Suspended = true; return nil })
 			}},
 			{"SaveEmailSettings", func() error {
-				return db.Store.SaveEmailSettings(ctx, id, store.EmailSettings{Relay: relay, DefaultSender: &waypost.Sender{Address: "s@x.test"}})
+				return db.Store.SaveEmailSettings(ctx, waypost.CommandLine(), id, store.EmailSettings{Relay: relay, DefaultSender: &waypost.Sender{Address: "s@x.test"}})
 			}},
 			{"DecideSender", func() error { return assign(db, id, "s@x.test") }},
 			{"SetRelayHealth", func() error { return db.System.SetRelayHealth(ctx, waypost.RelayHealth{OperatorID: id}) }},
-			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, credential, []byte("1")) }},
-			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, another, []byte("2")) }},
-			{"RevokeCredential", func() error { return db.Store.RevokeCredential(ctx, id, credential.ID) }},
-			{"RevokeAny", func() error { return db.System.RevokeAny(ctx, another.ID) }},
+			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, waypost.CommandLine(), credential, []byte("1")) }},
+			{"CreateCredential", func() error { return db.System.CreateCredential(ctx, waypost.CommandLine(), another, []byte("2")) }},
+			{"RevokeCredential", func() error { return db.Store.RevokeCredential(ctx, waypost.CommandLine(), id, credential.ID) }},
+			{"RevokeAny", func() error { return db.System.RevokeAny(ctx, waypost.CommandLine(), another.ID) }},
 			{"AddDKIMKey", func() error { return db.System.AddDKIMKey(ctx, system.DKIMKey{Selector: "s", Sealed: []byte("k")}) }},
-			{"AddSuppression (first)", func() error { return db.Store.AddSuppression(ctx, id, suppression) }},
-			{"RemoveSuppression", func() error { return db.Store.RemoveSuppression(ctx, id, suppression.Address, suppression.Reason) }},
+			{"AddSuppression (first)", func() error { return db.Store.AddSuppression(ctx, waypost.CommandLine(), id, suppression) }},
+			{"RemoveSuppression", func() error {
+				return db.Store.RemoveSuppression(ctx, waypost.CommandLine(), id, suppression.Address, suppression.Reason)
+			}},
 			{"Control", func() error {
-				_, err := db.Store.Control(ctx, "op", waiting, store.Hold, "cli", storetest.Now())
+				_, err := db.Store.Control(ctx, waypost.CommandLine(), "op", waiting, store.Hold, storetest.Now())
 				return err
 			}},
 			{"ControlWhere", func() error {
-				_, _, _, err := db.System.ControlWhere(ctx, system.Where{All: true}, store.Release, "cli", storetest.Now())
+				_, _, _, err := db.System.ControlWhere(ctx, waypost.CommandLine(), system.Where{All: true}, store.Release, storetest.Now())
 				return err
 			}},
 		} {

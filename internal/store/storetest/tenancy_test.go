@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,17 +39,17 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		ctx, s := t.Context(), db.Store
 		victim := newOperator(t, db, waypost.ProductServermate).ID
 		thief := newOperator(t, db, waypost.ProductServermate).ID
-		if err := s.SaveEmailSettings(ctx, victim, store.EmailSettings{
+		if err := s.SaveEmailSettings(ctx, waypost.CommandLine(), victim, store.EmailSettings{
 			Gateway: waypost.GatewaySMTP, Relay: &store.StoredRelay{Relay: waypost.Relay{Host: "h", Port: 25}, Sealed: []byte("s")},
 			DefaultSender: &waypost.Sender{Address: "s@example.test"},
 		}); err != nil {
 			t.Fatal(err)
 		}
 		credential := store.Credential{ID: waypost.NewID(), OperatorID: victim}
-		if err := db.System.CreateCredential(ctx, credential, []byte("hash")); err != nil {
+		if err := db.System.CreateCredential(ctx, waypost.CommandLine(), credential, []byte("hash")); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.AddSuppression(ctx, victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
+		if err := s.AddSuppression(ctx, waypost.CommandLine(), victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
 			t.Fatal(err)
 		}
 		senders, err := s.Senders(ctx, victim)
@@ -91,6 +92,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"Domains":       func(op string) (bool, error) { l, err := s.Domains(ctx, op); return len(l) > 0, err },
 			"Domain":        func(op string) (bool, error) { d, err := s.Domain(ctx, op, domain.ID); return d.ID != "", err },
 			"ProvenDomains": func(op string) (bool, error) { l, err := s.ProvenDomains(ctx, op); return len(l) > 0, err },
+			"AuditLog": func(op string) (bool, error) {
+				l, err := s.AuditLog(ctx, op, "", 10)
+				return slices.ContainsFunc(l, func(e waypost.AuditEntry) bool { return e.OperatorID == victim }), err
+			},
 			"DomainEvents": func(op string) (bool, error) {
 				l, err := s.DomainEvents(ctx, op, "example.test", "", 10)
 				return len(l) > 0, err
@@ -158,25 +163,30 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"Control": func(op string) (bool, error) {
 				var errs []error
 				for _, action := range []store.ControlAction{store.Hold, store.Release, store.Retry, store.Cancel} {
-					_, err := s.Control(ctx, op, waiting, action, "thief", storetest.Now())
+					_, err := s.Control(ctx, waypost.CommandLine(), op, waiting, action, storetest.Now())
 					errs = append(errs, err)
 				}
 				return false, errors.Join(errs...)
 			},
 			"ChangeSender": func(op string) (bool, error) {
-				return false, s.ChangeSender(ctx, op, senders[0].ID, new("thief"), true)
+				return false, s.ChangeSender(ctx, waypost.CommandLine(), op, senders[0].ID, new("thief"), true)
 			},
 			"LookAtDomain": func(op string) (bool, error) {
 				return false, s.LookAtDomain(ctx, op, domain.ID, storetest.Now(), storetest.Now())
 			},
 			"SetDomainProof": func(op string) (bool, error) {
-				return false, s.SetDomainProof(ctx, op, domain.ID, "thief", storetest.Now())
+				return false, s.SetDomainProof(ctx, waypost.CommandLine(), op, domain.ID, "thief", storetest.Now())
 			},
-			"RevokeCredential": func(op string) (bool, error) { return false, s.RevokeCredential(ctx, op, credential.ID) },
+			"RevokeCredential": func(op string) (bool, error) {
+				return false, s.RevokeCredential(ctx, waypost.CommandLine(), op, credential.ID)
+			},
 			"RemoveSuppression": func(op string) (bool, error) {
-				return false, s.RemoveSuppression(ctx, op, "bad@example.test", waypost.SuppressedManual)
+				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual)
 			},
-			"SandboxEmpty": func(op string) (bool, error) { n, err := s.SandboxEmpty(ctx, op); return n > 0, err },
+			"SandboxEmpty": func(op string) (bool, error) {
+				n, err := s.SandboxEmpty(ctx, waypost.CommandLine(), op)
+				return n > 0, err
+			},
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
@@ -212,8 +222,8 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// Last, for what they remove is used above.
 		for name, remove := range map[string]func(op string) error{
-			"RemoveDomain": func(op string) error { return s.RemoveDomain(ctx, op, domain.ID, "thief") },
-			"RemoveSender": func(op string) error { return s.RemoveSender(ctx, op, senders[0].ID) },
+			"RemoveDomain": func(op string) error { return s.RemoveDomain(ctx, waypost.CommandLine(), op, domain.ID) },
+			"RemoveSender": func(op string) error { return s.RemoveSender(ctx, waypost.CommandLine(), op, senders[0].ID) },
 		} {
 			covered[name] = true
 			wantKind(t, remove(thief), waypost.NotFound)

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,11 +28,11 @@ const controlBatch = 200
 // ControlWhere applies an action to deliveries, batch by batch, and counts those it is
 // done with, those a node has to settle first, and those it does not fit. By id it
 // answers as Store.Control does: NotFound, or Conflict with the reason.
-func (y *System) ControlWhere(ctx context.Context, w Where, action store.ControlAction, actor string, now time.Time) (
+func (y *System) ControlWhere(ctx context.Context, by waypost.Actor, w Where, action store.ControlAction, now time.Time) (
 	done, pending, skipped int, err error,
 ) {
 	if w.DeliveryID != "" {
-		return y.controlID(ctx, w.DeliveryID, action, actor, now)
+		return y.controlID(ctx, by, w.DeliveryID, action, now)
 	}
 	if !w.All && w.OperatorID == "" && w.Domain == "" {
 		return 0, 0, 0, waypost.NewError(waypost.Invalid, "invalid", "name an id, an operator, a domain, or all")
@@ -39,6 +40,9 @@ func (y *System) ControlWhere(ctx context.Context, w Where, action store.Control
 	f := QueueFilter{OperatorID: w.OperatorID, Domain: w.Domain}
 	if action == store.Release {
 		f.State = QueueHeld
+	}
+	asked := waypost.AuditEntry{
+		OperatorID: cmp.Or(w.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "queue." + string(action), Target: cmp.Or(w.Domain, "all"), At: now,
 	}
 	for cursor := ""; ; {
 		var results []store.ControlResult
@@ -52,8 +56,13 @@ func (y *System) ControlWhere(ctx context.Context, w Where, action store.Control
 			if err != nil {
 				return err
 			}
+			if cursor == "" {
+				if err := store.WriteAudit(ctx, tx, asked); err != nil {
+					return err
+				}
+			}
 			next = following
-			results, refused, err = y.ApplyControl(ctx, tx, batch, action, actor, now)
+			results, refused, err = y.ApplyControl(ctx, tx, batch, action, by.ID, now)
 			return err
 		})
 		if err != nil {
@@ -78,7 +87,7 @@ func (y *System) ControlWhere(ctx context.Context, w Where, action store.Control
 	}
 }
 
-func (y *System) controlID(ctx context.Context, id string, action store.ControlAction, actor string, now time.Time) (
+func (y *System) controlID(ctx context.Context, by waypost.Actor, id string, action store.ControlAction, now time.Time) (
 	done, pending, skipped int, err error,
 ) {
 	var operatorID string
@@ -89,7 +98,7 @@ func (y *System) controlID(ctx context.Context, id string, action store.ControlA
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("%s: %w", action, err)
 	}
-	result, err := y.Control(ctx, operatorID, id, action, actor, now)
+	result, err := y.Control(ctx, by, operatorID, id, action, now)
 	switch {
 	case err != nil:
 		return 0, 0, 0, err

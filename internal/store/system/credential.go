@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/system/systemsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -69,7 +71,7 @@ func credentials[R systemsql.NetworkCredentialsRow | systemsql.AllCredentialsRow
 // Conflict if one of its networks overlaps one of another operator (the platform
 // counts as one), so that a client's address never names two tenants, or if the key
 // is in use.
-func (y *System) CreateCredential(ctx context.Context, c store.Credential, hash []byte) error {
+func (y *System) CreateCredential(ctx context.Context, by waypost.Actor, c store.Credential, hash []byte) error {
 	networks, err := list(c.Networks)
 	if err != nil {
 		return err
@@ -81,7 +83,10 @@ func (y *System) CreateCredential(ctx context.Context, c store.Credential, hash 
 	if c.Created.IsZero() {
 		c.Created = time.Now()
 	}
-	err = y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+	entry := waypost.AuditEntry{
+		OperatorID: cmp.Or(c.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "credential.create", Target: cmp.Or(c.Name, c.Hint), Detail: scopes,
+	}
+	err = y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
 		rows, err := q.NetworkCredentials(ctx)
 		others, err := credentials(rows, err)
 		if err != nil {
@@ -137,16 +142,26 @@ func overlap(c store.Credential, others []store.Credential) error {
 
 // RevokeAny ends the use of any credential. Revoking twice is no error; the error is
 // NotFound if there is no such credential.
-func (y *System) RevokeAny(ctx context.Context, id string) error {
-	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
-		n, err := q.RevokeCredential(ctx, systemsql.RevokeCredentialParams{ID: id, Revoked: waypost.Millis(time.Now())})
-		if err != nil || n > 0 {
+func (y *System) RevokeAny(ctx context.Context, by waypost.Actor, id string) error {
+	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if err := store.BumpChange(ctx, tx); err != nil {
 			return err
 		}
-		known, err := q.CredentialExists(ctx, id)
-		if err == nil && !known {
+		q := systemsql.New(tx)
+		known, err := q.CredentialKnownAs(ctx, id)
+		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("credential")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		n, err := q.RevokeCredential(ctx, systemsql.RevokeCredentialParams{ID: id, Revoked: waypost.Millis(time.Now())})
+		if err != nil || n == 0 {
+			return err
+		}
+		return store.WriteAudit(ctx, tx, waypost.AuditEntry{
+			OperatorID: cmp.Or(known.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "credential.revoke",
+			Target: cmp.Or(known.Name, known.KeyHint),
+		})
 	})
 }

@@ -75,8 +75,9 @@ const RotationChore = "rotation"
 
 // WantDKIMKey notes that a key is asked to sign, if it is not already, and makes the
 // chore due. The error is Conflict if the key signs, or has signed and is kept.
-func (y *System) WantDKIMKey(ctx context.Context, selector string, now time.Time) error {
-	err := y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+func (y *System) WantDKIMKey(ctx context.Context, by waypost.Actor, selector string, now time.Time) error {
+	entry := waypost.AuditEntry{OperatorID: waypost.PlatformOperatorID, Actor: by, Action: "dkim.rotate", Target: selector, At: now}
+	err := y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
 		n, err := q.WantDKIMKey(ctx, systemsql.WantDKIMKeyParams{Selector: selector, Now: waypost.Millis(now)})
 		if err == nil && n == 0 {
 			err = wanted(ctx, q, selector)

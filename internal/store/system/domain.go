@@ -15,16 +15,20 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// TakeDomains returns domains whose check is due, at most limit, and puts their next
-// check off until then: should their checker die, they are due again.
-func (y *System) TakeDomains(ctx context.Context, now, until time.Time, limit int) ([]store.CheckedDomain, error) {
+// TakeDomains returns domains whose check is due, at most limit and those that are due
+// longest, and puts their next check off until then: should their checker die, they are
+// due again. Those of the operators in except are left as they are; let these be few,
+// since their due domains are read to be passed over.
+func (y *System) TakeDomains(ctx context.Context, now, until time.Time, limit int, except ...string) ([]store.CheckedDomain, error) {
+	due, args := dueDomains(now, except)
+	args = append(args, limit, waypost.Millis(until))
 	var ids []string
 	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
 		ids = nil
-		rows, err := tx.QueryContext(ctx, `WITH c AS MATERIALIZED (
-  SELECT id FROM domain WHERE next_check <= $1 ORDER BY next_check LIMIT $2`+tx.Dialect.SkipLocked+`)
-UPDATE domain SET next_check = $3 WHERE id IN (SELECT id FROM c) RETURNING id`,
-			waypost.Millis(now), limit, waypost.Millis(until))
+		rows, err := tx.QueryContext(ctx, fmt.Sprintf(`WITH c AS MATERIALIZED (
+  SELECT id FROM domain WHERE %s ORDER BY next_check LIMIT $%d%s)
+UPDATE domain SET next_check = $%d WHERE id IN (SELECT id FROM c) RETURNING id`,
+			due, len(args)-1, tx.Dialect.SkipLocked, len(args)), args...)
 		if err != nil {
 			return err
 		}
@@ -52,13 +56,25 @@ UPDATE domain SET next_check = $3 WHERE id IN (SELECT id FROM c) RETURNING id`,
 	return list, nil
 }
 
-// DomainDue tells whether a check is due, without taking it.
-func (y *System) DomainDue(ctx context.Context, now time.Time) (due bool, err error) {
-	err = y.engine.Reader().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM domain WHERE next_check <= $1)", waypost.Millis(now)).Scan(&due)
+// DomainDue tells whether TakeDomains would find one, without taking it.
+func (y *System) DomainDue(ctx context.Context, now time.Time, except ...string) (bool, error) {
+	due, args := dueDomains(now, except)
+	var found bool
+	err := y.engine.Reader().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM domain WHERE "+due+")", args...).Scan(&found)
 	if err != nil {
 		return false, fmt.Errorf("look for domains: %w", err)
 	}
-	return due, nil
+	return found, nil
+}
+
+// dueDomains is the condition for domains whose check is due, and its arguments.
+func dueDomains(now time.Time, except []string) (condition string, args []any) {
+	condition, args = "next_check <= $1", []any{waypost.Millis(now)}
+	for _, operatorID := range except {
+		args = append(args, operatorID)
+		condition += fmt.Sprintf(" AND operator_id <> $%d", len(args))
+	}
+	return condition, args
 }
 
 // AnyDomain reads a domain of any operator. The error is NotFound.
@@ -76,14 +92,7 @@ func (y *System) AnyDomain(ctx context.Context, id string) (store.CheckedDomain,
 // DomainsNamed lists all claims of a name.
 func (y *System) DomainsNamed(ctx context.Context, name string) ([]store.CheckedDomain, error) {
 	rows, err := y.queries().DomainsNamed(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("list claims of a domain: %w", err)
-	}
-	list := make([]store.CheckedDomain, len(rows))
-	for i, row := range rows {
-		list[i] = store.DomainOf(tenantsql.Domain(row))
-	}
-	return list, nil
+	return checkedDomains(rows, err)
 }
 
 // SaveDomainCheck writes it in one transaction: state, events, and the senders that
@@ -153,6 +162,7 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 		return nil, err
 	}
 	var assigned []waypost.Sender
+	var events []waypost.DomainEvent
 	for _, row := range rows {
 		if row.State != string(waypost.SenderRequested) || !strings.HasSuffix(row.Address, "@"+d.Name) {
 			continue
@@ -170,8 +180,9 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 		s := store.SenderOf(tenantsql.Sender(row))
 		s.State, s.Decided = waypost.SenderAssigned, now
 		assigned = append(assigned, s)
+		events = append(events, store.SenderEvent(s, waypost.DomainSenderAssigned, waypost.Policy(), now))
 	}
-	return assigned, nil
+	return assigned, store.WriteDomainEvents(ctx, tx, events)
 }
 
 // SendersWaiting lists senders of all operators that are neither assigned nor rejected,
@@ -202,15 +213,30 @@ func (y *System) AnySender(ctx context.Context, id string) (waypost.Sender, erro
 
 // DecideSender writes state, reason and time of a sender whose state was old when it was
 // read. The error is Conflict if it was removed or decided about since.
-func (y *System) DecideSender(ctx context.Context, s waypost.Sender, old waypost.SenderState) error {
-	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
-		n, err := q.DecideSender(ctx, systemsql.DecideSenderParams{
+func (y *System) DecideSender(ctx context.Context, by waypost.Actor, s waypost.Sender, old waypost.SenderState) error {
+	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if err := store.BumpChange(ctx, tx); err != nil {
+			return err
+		}
+		n, err := systemsql.New(tx).DecideSender(ctx, systemsql.DecideSenderParams{
 			OperatorID: s.OperatorID, ID: s.ID, Old: string(old), State: string(s.State), Reason: s.Reason, Decided: waypost.Millis(s.Decided),
 		})
 		if err == nil && n == 0 {
 			return waypost.NewError(waypost.Conflict, "sender_changed", "the sender was removed or decided about meanwhile")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if err := store.WriteAudit(ctx, tx, waypost.AuditEntry{
+			OperatorID: s.OperatorID, Actor: by, Action: "sender." + string(s.State), Target: s.Address, Detail: s.Reason, At: s.Decided,
+		}); err != nil {
+			return err
+		}
+		event := waypost.DomainSenderAssigned
+		if s.State == waypost.SenderRejected {
+			event = waypost.DomainSenderRejected
+		}
+		return store.WriteDomainEvents(ctx, tx, []waypost.DomainEvent{store.SenderEvent(s, event, by, s.Decided)})
 	})
 }
 
@@ -218,6 +244,17 @@ func (y *System) DecideSender(ctx context.Context, s waypost.Sender, old waypost
 // first, after the one whose id is cursor.
 func (y *System) DomainsWithoutProof(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error) {
 	rows, err := y.queries().DomainsWithoutProof(ctx, systemsql.DomainsWithoutProofParams{After: cursor, Most: int64(limit)})
+	return checkedDomains(rows, err)
+}
+
+// AllDomains lists the domains of all operators, oldest first, after the one whose id is
+// cursor.
+func (y *System) AllDomains(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error) {
+	rows, err := y.queries().AllDomains(ctx, systemsql.AllDomainsParams{After: cursor, Most: int64(limit)})
+	return checkedDomains(rows, err)
+}
+
+func checkedDomains(rows []systemsql.Domain, err error) ([]store.CheckedDomain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list domains: %w", err)
 	}

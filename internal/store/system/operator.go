@@ -24,6 +24,19 @@ func (y *System) change(ctx context.Context, call func(ctx context.Context, q *s
 	})
 }
 
+// audited is change for what the audit log records.
+func (y *System) audited(ctx context.Context, e waypost.AuditEntry, call func(ctx context.Context, q *systemsql.Queries) error) error {
+	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if err := store.BumpChange(ctx, tx); err != nil {
+			return err
+		}
+		if err := call(ctx, systemsql.New(tx)); err != nil {
+			return err
+		}
+		return store.WriteAudit(ctx, tx, e)
+	})
+}
+
 func notFound(what string) error {
 	return waypost.NewError(waypost.NotFound, "not_found", "no such "+what)
 }
@@ -59,7 +72,7 @@ func pageSize(limit int) int {
 // made if missing; without a gateway it gets the one its product starts with; without
 // an uncertain policy it retries. The error is Invalid for an unknown product or
 // parent, Forbidden for a gateway its product may not use, and Conflict for a used id.
-func (y *System) CreateOperator(ctx context.Context, o waypost.Operator) (waypost.Operator, error) {
+func (y *System) CreateOperator(ctx context.Context, by waypost.Actor, o waypost.Operator) (waypost.Operator, error) {
 	if _, ok := waypost.ParseProduct(string(o.Product)); !ok {
 		return o, waypost.FieldError("product", "must be servermate, cloud or on_premise")
 	}
@@ -73,7 +86,8 @@ func (y *System) CreateOperator(ctx context.Context, o waypost.Operator) (waypos
 		o.Uncertain = waypost.UncertainRetry
 	}
 	asked := o.Gateway
-	err := y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
+	entry := waypost.AuditEntry{OperatorID: o.ID, Actor: by, Action: "operator.create", Target: o.Name, Detail: string(o.Product)}
+	err := y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
 		if known, err := q.OperatorExists(ctx, o.ID); err != nil {
 			return err
 		} else if known {

@@ -32,6 +32,10 @@ const (
 
 	idempotencyAge = 7 * 24 * time.Hour
 
+	// historyAge is how long the audit log and the history of domains are kept: who disputes
+	// a change does so later than who looks for a mail.
+	historyAge = 2 * 365 * 24 * time.Hour
+
 	// markAge is far more than a process takes from a commit to looking it up.
 	markAge = 24 * time.Hour
 )
@@ -205,8 +209,8 @@ const (
   suppressed = retired.suppressed + excluded.suppressed, uncertain = retired.uncertain + excluded.uncertain`
 )
 
-// purgeSome removes idempotency keys, mail in the sandbox, suppressions, and the commit
-// marks of processes that ended long ago.
+// purgeSome removes idempotency keys, mail in the sandbox, suppressions, the audit
+// log, the history of domains, and the commit marks of processes that ended long ago.
 func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention) (more bool, err error) {
 	for _, purge := range []struct {
 		text string
@@ -229,6 +233,14 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 			`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
   SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.expires > 0 AND s.expires <= $1 ORDER BY s.expires LIMIT $2)`,
 			[]any{waypost.Millis(now), purgeBatch},
+		},
+		{
+			`DELETE FROM audit WHERE id IN (SELECT a.id FROM audit a WHERE a.id < $1 ORDER BY a.id LIMIT $2)`,
+			[]any{waypost.FirstIDAt(now.Add(-historyAge)), purgeBatch},
+		},
+		{
+			`DELETE FROM domain_event WHERE id IN (SELECT e.id FROM domain_event e WHERE e.id < $1 ORDER BY e.id LIMIT $2)`,
+			[]any{waypost.FirstIDAt(now.Add(-historyAge)), purgeBatch},
 		},
 		{
 			"DELETE FROM commit_mark WHERE at < $1",

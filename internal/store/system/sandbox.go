@@ -51,28 +51,39 @@ func (y *System) SandboxAny(ctx context.Context, id string) (store.SandboxMail, 
 	}, nil
 }
 
-// maxReceived bounds how many mails of strangers are kept in an operator's local mailbox.
-const maxReceived = 1000
+// MaxReceived bounds how many mails of strangers are kept in an operator's local mailbox.
+const MaxReceived = 1000
 
-// KeepReceived keeps a mail that came from outside in an operator's local mailbox. The
-// error is RateLimited if there are too many already.
-func (y *System) KeepReceived(ctx context.Context, operatorID, mailFrom, to, subject string, data []byte, now time.Time) error {
-	var have int64
-	if err := y.engine.Reader().QueryRowContext(ctx, "SELECT COUNT(*) FROM sandbox WHERE operator_id = $1 AND message_id = ''", operatorID).
-		Scan(&have); err != nil {
-		return fmt.Errorf("keep received mail: %w", err)
+// KeepReceived keeps a mail that came from outside in an operator's local mailbox. If there
+// are MaxReceived already the oldest of them make room, and it returns how many: what
+// somebody sends to fill the mailbox must not keep out all that comes later. Of our own mail
+// in there, which has a message, none is touched.
+func (y *System) KeepReceived(
+	ctx context.Context, operatorID, mailFrom, to, subject string, data []byte, now time.Time,
+) (removed int64, err error) {
+	if data == nil {
+		data = []byte{} // an empty message is one, and no NULL
 	}
-	if have >= maxReceived {
-		return waypost.NewError(waypost.RateLimited, "mailbox_full", "the mailbox is full; try again later")
-	}
-	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+	err = y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if tx.Dialect.ForUpdate != "" {
+			// Nodes take turns: neither would see what the other is about to keep.
+			if _, err := tx.ExecContext(ctx, "SELECT 1 FROM operator WHERE id = $1"+tx.Dialect.ForUpdate, operatorID); err != nil {
+				return err
+			}
+		}
+		// First, so that the new one stays even if a clock was set back since.
+		n, err := systemsql.New(tx).DropOldReceived(ctx, systemsql.DropOldReceivedParams{OperatorID: operatorID, Keep: MaxReceived - 1})
+		if err != nil {
+			return err
+		}
+		removed = n
 		return tx.Rows(ctx, `INSERT INTO sandbox (id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created, data)`,
 			"", nil, 11, []any{
 				waypost.NewIDAt(now), operatorID, "", "", string(waypost.KindOther), mailFrom, to, subject, int64(len(data)), waypost.Millis(now), data,
 			})
 	})
 	if err != nil {
-		return fmt.Errorf("keep received mail: %w", err)
+		return 0, fmt.Errorf("keep received mail: %w", err)
 	}
-	return nil
+	return removed, nil
 }

@@ -9,20 +9,26 @@ import (
 	"context"
 )
 
-const credentialExists = `-- name: CredentialExists :one
-SELECT EXISTS (SELECT 1 FROM credential WHERE operator_id = $1 AND id = $2)
+const credentialKnownAs = `-- name: CredentialKnownAs :one
+SELECT operator_id, name, key_hint FROM credential WHERE operator_id = $1 AND id = $2
 `
 
-type CredentialExistsParams struct {
+type CredentialKnownAsParams struct {
 	OperatorID string
 	ID         string
 }
 
-func (q *Queries) CredentialExists(ctx context.Context, arg CredentialExistsParams) (bool, error) {
-	row := q.db.QueryRowContext(ctx, credentialExists, arg.OperatorID, arg.ID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+type CredentialKnownAsRow struct {
+	OperatorID string
+	Name       string
+	KeyHint    string
+}
+
+func (q *Queries) CredentialKnownAs(ctx context.Context, arg CredentialKnownAsParams) (CredentialKnownAsRow, error) {
+	row := q.db.QueryRowContext(ctx, credentialKnownAs, arg.OperatorID, arg.ID)
+	var i CredentialKnownAsRow
+	err := row.Scan(&i.OperatorID, &i.Name, &i.KeyHint)
+	return i, err
 }
 
 const credentials = `-- name: Credentials :many

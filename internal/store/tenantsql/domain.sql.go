@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const countDomains = `-- name: CountDomains :one
+SELECT COUNT(*) FROM domain WHERE operator_id = $1
+`
+
+func (q *Queries) CountDomains(ctx context.Context, operatorID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countDomains, operatorID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteDomain = `-- name: DeleteDomain :execrows
 DELETE FROM domain WHERE operator_id = $1 AND id = $2
 `

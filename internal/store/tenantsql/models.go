@@ -22,6 +22,18 @@ type Attempt struct {
 	Took       int64
 }
 
+type Audit struct {
+	ID         string
+	OperatorID string
+	Actor      string
+	ActorName  string
+	Peer       string
+	Action     string
+	Target     string
+	Detail     string
+	At         int64
+}
+
 type Domain struct {
 	ID         string
 	OperatorID string

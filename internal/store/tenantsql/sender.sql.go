@@ -18,6 +18,17 @@ func (q *Queries) ClearDefaultSender(ctx context.Context, operatorID string) err
 	return err
 }
 
+const countSenders = `-- name: CountSenders :one
+SELECT COUNT(*) FROM sender WHERE operator_id = $1
+`
+
+func (q *Queries) CountSenders(ctx context.Context, operatorID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countSenders, operatorID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteSender = `-- name: DeleteSender :execrows
 DELETE FROM sender WHERE operator_id = $1 AND id = $2
 `
@@ -128,6 +139,32 @@ type SenderParams struct {
 
 func (q *Queries) Sender(ctx context.Context, arg SenderParams) (Sender, error) {
 	row := q.db.QueryRowContext(ctx, sender, arg.OperatorID, arg.ID)
+	var i Sender
+	err := row.Scan(
+		&i.ID,
+		&i.OperatorID,
+		&i.Address,
+		&i.Name,
+		&i.State,
+		&i.IsDefault,
+		&i.Created,
+		&i.Reason,
+		&i.Decided,
+	)
+	return i, err
+}
+
+const senderAt = `-- name: SenderAt :one
+SELECT id, operator_id, address, name, state, is_default, created, reason, decided FROM sender WHERE operator_id = $1 AND address = $2
+`
+
+type SenderAtParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) SenderAt(ctx context.Context, arg SenderAtParams) (Sender, error) {
+	row := q.db.QueryRowContext(ctx, senderAt, arg.OperatorID, arg.Address)
 	var i Sender
 	err := row.Scan(
 		&i.ID,

@@ -14,8 +14,8 @@ FROM credential ORDER BY id;
 INSERT INTO credential (id, operator_id, name, key_hash, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0);
 
--- name: CredentialExists :one
-SELECT EXISTS (SELECT 1 FROM credential WHERE id = $1);
+-- name: CredentialKnownAs :one
+SELECT operator_id, name, key_hint FROM credential WHERE id = $1;
 
 -- name: RevokeCredential :execrows
 UPDATE credential SET revoked = $2 WHERE id = $1 AND revoked = 0;

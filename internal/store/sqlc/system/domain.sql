@@ -24,5 +24,8 @@ UPDATE sender SET state = $3, reason = $4, decided = $5 WHERE operator_id = $1 A
 -- name: DomainsWithoutProof :many
 SELECT * FROM domain WHERE proof = '' AND id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.arg(most) AS bigint);
 
+-- name: AllDomains :many
+SELECT * FROM domain WHERE id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.arg(most) AS bigint);
+
 -- name: OperatorSenders :many
 SELECT * FROM sender WHERE operator_id = $1 ORDER BY address;

@@ -5,3 +5,9 @@ ORDER BY id DESC LIMIT CAST(sqlc.arg(most) AS bigint);
 
 -- name: SandboxMail :one
 SELECT * FROM sandbox WHERE id = $1;
+
+-- Mail that came from outside has no message: of it all but the newest are dropped.
+-- name: DropOldReceived :execrows
+DELETE FROM sandbox WHERE sandbox.operator_id = $1 AND sandbox.message_id = '' AND sandbox.id <= (
+  SELECT s.id FROM sandbox s WHERE s.operator_id = $1 AND s.message_id = ''
+  ORDER BY s.id DESC LIMIT 1 OFFSET CAST(sqlc.arg(keep) AS bigint));

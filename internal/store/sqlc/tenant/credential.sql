@@ -2,8 +2,8 @@
 SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
 FROM credential WHERE operator_id = $1 ORDER BY id;
 
--- name: CredentialExists :one
-SELECT EXISTS (SELECT 1 FROM credential WHERE operator_id = $1 AND id = $2);
+-- name: CredentialKnownAs :one
+SELECT operator_id, name, key_hint FROM credential WHERE operator_id = $1 AND id = $2;
 
 -- name: RevokeCredential :execrows
 UPDATE credential SET revoked = $3 WHERE operator_id = $1 AND id = $2 AND revoked = 0;

@@ -5,6 +5,9 @@ VALUES ($1, $2, $3, $4, 0, 0, FALSE, '', '', 0, $5, $5, $5);
 -- name: Domains :many
 SELECT * FROM domain WHERE operator_id = $1 ORDER BY name;
 
+-- name: CountDomains :one
+SELECT COUNT(*) FROM domain WHERE operator_id = $1;
+
 -- name: Domain :one
 SELECT * FROM domain WHERE operator_id = $1 AND id = $2;
 

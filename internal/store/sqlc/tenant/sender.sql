@@ -15,6 +15,12 @@ ON CONFLICT (operator_id, address) DO UPDATE SET name = excluded.name, is_defaul
 -- name: Sender :one
 SELECT * FROM sender WHERE operator_id = $1 AND id = $2;
 
+-- name: SenderAt :one
+SELECT * FROM sender WHERE operator_id = $1 AND address = $2;
+
+-- name: CountSenders :one
+SELECT COUNT(*) FROM sender WHERE operator_id = $1;
+
 -- name: InsertSender :execrows
 INSERT INTO sender (id, operator_id, address, name, state, is_default, reason, decided, created)
 VALUES ($1, $2, $3, $4, $5, FALSE, '', $6, $7)

@@ -101,15 +101,21 @@ func (q *Queries) CredentialByHash(ctx context.Context, keyHash []byte) (Credent
 	return i, err
 }
 
-const credentialExists = `-- name: CredentialExists :one
-SELECT EXISTS (SELECT 1 FROM credential WHERE id = $1)
+const credentialKnownAs = `-- name: CredentialKnownAs :one
+SELECT operator_id, name, key_hint FROM credential WHERE id = $1
 `
 
-func (q *Queries) CredentialExists(ctx context.Context, id string) (bool, error) {
-	row := q.db.QueryRowContext(ctx, credentialExists, id)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+type CredentialKnownAsRow struct {
+	OperatorID string
+	Name       string
+	KeyHint    string
+}
+
+func (q *Queries) CredentialKnownAs(ctx context.Context, id string) (CredentialKnownAsRow, error) {
+	row := q.db.QueryRowContext(ctx, credentialKnownAs, id)
+	var i CredentialKnownAsRow
+	err := row.Scan(&i.OperatorID, &i.Name, &i.KeyHint)
+	return i, err
 }
 
 const insertCredential = `-- name: InsertCredential :exec

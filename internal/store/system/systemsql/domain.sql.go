@@ -9,6 +9,52 @@ import (
 	"context"
 )
 
+const allDomains = `-- name: AllDomains :many
+SELECT id, operator_id, name, proof, proven, authorized, return_path, watch, report, checked, next_check, looked, created FROM domain WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
+`
+
+type AllDomainsParams struct {
+	After string
+	Most  int64
+}
+
+func (q *Queries) AllDomains(ctx context.Context, arg AllDomainsParams) ([]Domain, error) {
+	rows, err := q.db.QueryContext(ctx, allDomains, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Domain
+	for rows.Next() {
+		var i Domain
+		if err := rows.Scan(
+			&i.ID,
+			&i.OperatorID,
+			&i.Name,
+			&i.Proof,
+			&i.Proven,
+			&i.Authorized,
+			&i.ReturnPath,
+			&i.Watch,
+			&i.Report,
+			&i.Checked,
+			&i.NextCheck,
+			&i.Looked,
+			&i.Created,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const anyDomain = `-- name: AnyDomain :one
 SELECT id, operator_id, name, proof, proven, authorized, return_path, watch, report, checked, next_check, looked, created FROM domain WHERE id = $1
 `

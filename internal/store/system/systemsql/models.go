@@ -4,6 +4,18 @@
 
 package systemsql
 
+type Audit struct {
+	ID         string
+	OperatorID string
+	Actor      string
+	ActorName  string
+	Peer       string
+	Action     string
+	Target     string
+	Detail     string
+	At         int64
+}
+
 type DkimKey struct {
 	Selector  string
 	Key       []byte

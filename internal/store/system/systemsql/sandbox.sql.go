@@ -9,6 +9,26 @@ import (
 	"context"
 )
 
+const dropOldReceived = `-- name: DropOldReceived :execrows
+DELETE FROM sandbox WHERE sandbox.operator_id = $1 AND sandbox.message_id = '' AND sandbox.id <= (
+  SELECT s.id FROM sandbox s WHERE s.operator_id = $1 AND s.message_id = ''
+  ORDER BY s.id DESC LIMIT 1 OFFSET CAST($2 AS bigint))
+`
+
+type DropOldReceivedParams struct {
+	OperatorID string
+	Keep       int64
+}
+
+// Mail that came from outside has no message: of it all but the newest are dropped.
+func (q *Queries) DropOldReceived(ctx context.Context, arg DropOldReceivedParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropOldReceived, arg.OperatorID, arg.Keep)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const sandbox = `-- name: Sandbox :many
 SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox
 WHERE id < $1 AND (operator_id = $2 OR CAST($2 AS text) = '')

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/tenantsql"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// maxAuditText bounds target and detail of an entry, in bytes.
+const maxAuditText = 1000
+
+// WriteAudit appends entries in the transaction of what they record. At and the id are
+// filled in where they are missing.
+func WriteAudit(ctx context.Context, tx *engine.Tx, entries ...waypost.AuditEntry) error {
+	q := tenantsql.New(tx)
+	for i, e := range entries {
+		if e.At.IsZero() {
+			e.At = time.Now()
+		}
+		// Ids sort in the order of writing, which within a millisecond is left to chance.
+		id := cmp.Or(e.ID, waypost.NewIDAt(e.At.Add(time.Duration(i)*time.Millisecond)))
+		if err := q.InsertAudit(ctx, tenantsql.InsertAuditParams{
+			ID: id, OperatorID: e.OperatorID, Actor: e.Actor.ID, ActorName: clip(e.Actor.Name), Peer: e.Actor.Peer, Action: e.Action,
+			Target: clip(e.Target), Detail: clip(e.Detail), At: waypost.Millis(e.At),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// audit records one change of an operator in its transaction.
+func audit(ctx context.Context, tx *engine.Tx, by waypost.Actor, operatorID, action, target, detail string) error {
+	return WriteAudit(ctx, tx, waypost.AuditEntry{OperatorID: operatorID, Actor: by, Action: action, Target: target, Detail: detail})
+}
+
+// clip shortens a text to what an entry takes, at the end of a character.
+func clip(text string) string {
+	if len(text) <= maxAuditText {
+		return text
+	}
+	end := maxAuditText - len("…")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.ToValidUTF8(text[:end], "") + "…"
+}
+
+// AuditLog lists what was changed of an operator, newest first, before the entry whose id
+// is cursor; limit 0 means 50.
+func (s *Store) AuditLog(ctx context.Context, operatorID, cursor string, limit int) ([]waypost.AuditEntry, error) {
+	rows, err := s.queries().AuditLog(ctx, tenantsql.AuditLogParams{
+		OperatorID: operatorID, Before: before(cursor), Most: int64(pageSize(limit)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list audit log: %w", err)
+	}
+	list := make([]waypost.AuditEntry, len(rows))
+	for i, row := range rows {
+		list[i] = AuditOf(row)
+	}
+	return list, nil
+}
+
+// AuditOf is an entry as its row has it; store/system reads the same rows.
+func AuditOf(row tenantsql.Audit) waypost.AuditEntry {
+	return waypost.AuditEntry{
+		ID: row.ID, OperatorID: row.OperatorID, Actor: waypost.Actor{ID: row.Actor, Name: row.ActorName, Peer: row.Peer},
+		Action: row.Action, Target: row.Target, Detail: row.Detail, At: waypost.FromMillis(row.At),
+	}
+}
