@@ -25,6 +25,7 @@ type commandLine struct {
 	Check      checkCmd      `cmd:"" help:"Check configuration, instance key, database and ports."`
 	Operator   operatorCmd   `cmd:"" help:"Manage operators."`
 	Credential credentialCmd `cmd:"" help:"Manage API keys, which are SMTP passwords too."`
+	User       userCmd       `cmd:"" help:"Manage the people who sign in."`
 	Queue      queueCmd      `cmd:"" help:"See and control what waits."`
 	Message    messageCmd    `cmd:"" help:"Look at messages."`
 	Platform   platformCmd   `cmd:"" help:"The platform's own affairs."`

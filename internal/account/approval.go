@@ -8,16 +8,74 @@ import (
 	"unicode/utf8"
 
 	"github.com/waypost/waypost/internal/route"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
 // maxRejection bounds why a sender is rejected, in bytes.
 const maxRejection = 1000
 
-// SendersWaiting lists the requested senders of all operators, oldest first, after the
-// one whose id is cursor.
-func (s *Service) SendersWaiting(ctx context.Context, cursor string, limit int) ([]waypost.Sender, error) {
-	return s.o.System.SendersWaiting(ctx, cursor, limit)
+// SenderRequest is a sender that waits, with what the one who decides has to know.
+type SenderRequest struct {
+	waypost.Sender
+	Operator string // its name, "" if it was deleted meanwhile
+	Domain   string // how far the address's domain is with the operator: "unclaimed", "claimed", "proven", "authorized", or "platform" for the platform's own
+}
+
+// SenderRequests lists the requested senders of all operators, oldest first, after the one
+// whose id is cursor.
+func (s *Service) SenderRequests(ctx context.Context, cursor string, limit int) ([]SenderRequest, error) {
+	found, err := s.o.System.SendersWaiting(ctx, cursor, limit)
+	if err != nil {
+		return nil, err
+	}
+	names := s.operatorNames()
+	domains := map[string][]store.CheckedDomain{}
+	list := make([]SenderRequest, len(found))
+	for i, sender := range found {
+		name, err := names(ctx, sender.OperatorID)
+		if err != nil {
+			return nil, err
+		}
+		if _, read := domains[sender.OperatorID]; !read {
+			if domains[sender.OperatorID], err = s.o.Store.Domains(ctx, sender.OperatorID); err != nil {
+				return nil, err
+			}
+		}
+		list[i] = SenderRequest{sender, name, s.senderDomain(sender.Address, domains[sender.OperatorID])}
+	}
+	return list, nil
+}
+
+// senderDomain is how far the domain of an address is.
+func (s *Service) senderDomain(address string, domains []store.CheckedDomain) string {
+	name := waypost.DomainOf(address)
+	for _, d := range domains {
+		if d.Name == name {
+			return d.State()
+		}
+	}
+	if name == waypost.DomainOf(s.o.Platform.From.Email) {
+		return "platform"
+	}
+	return "unclaimed"
+}
+
+// operatorNames returns a function that reads the names of operators, each once. One that
+// was deleted meanwhile has none.
+func (s *Service) operatorNames() func(context.Context, string) (string, error) {
+	names := map[string]string{}
+	return func(ctx context.Context, id string) (string, error) {
+		if name, ok := names[id]; ok {
+			return name, nil
+		}
+		o, err := s.o.Store.Operator(ctx, id)
+		if err != nil && waypost.KindOf(err) != waypost.NotFound {
+			return "", err
+		}
+		names[id] = o.Name
+		return o.Name, nil
+	}
 }
 
 // Candidate is a sender to decide about.
@@ -29,6 +87,7 @@ type Candidate struct {
 	Account *waypost.Account
 	From    waypost.Address // what the test mail leaves with; postmaster for any address at a domain
 	Ready   bool            // mail would leave with it: its domain is authorized
+	Domain  string          // how far its domain is, as SenderRequest has it
 }
 
 // Candidate reads a requested sender of any operator. Errors are NotFound, and Conflict
@@ -53,7 +112,11 @@ func (s *Service) Candidate(ctx context.Context, id string) (Candidate, error) {
 		return other.ID == sender.ID || strings.HasPrefix(sender.Address, "*@") && strings.HasSuffix(other.Address, sender.Address[1:])
 	})
 	a.Senders = append(a.Senders, assigned)
-	c := Candidate{Sender: sender, Account: &a, From: waypost.Address{Name: sender.Name, Email: sender.Address}}
+	domains, err := s.o.Store.Domains(ctx, sender.OperatorID)
+	if err != nil {
+		return Candidate{}, err
+	}
+	c := Candidate{Sender: sender, Account: &a, Domain: s.senderDomain(sender.Address, domains), From: waypost.Address{Name: sender.Name, Email: sender.Address}}
 	if c.From.Name == "" {
 		c.From.Name = a.Name
 	}

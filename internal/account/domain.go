@@ -83,10 +83,29 @@ func (s *Service) proof(operatorID, name string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// DomainsAwaitingKey lists the domains of all operators whose ownership key the platform's
-// support has not entered yet, oldest first, after the one whose id is cursor.
-func (s *Service) DomainsAwaitingKey(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error) {
-	return s.o.System.DomainsWithoutProof(ctx, cursor, limit)
+// KeyRequest is a domain that waits for its ownership key.
+type KeyRequest struct {
+	store.CheckedDomain
+	Operator string // its name, "" if it was deleted meanwhile
+}
+
+// KeyRequests lists the domains of all operators whose ownership key the platform's support
+// has not entered yet, oldest first, after the one whose id is cursor.
+func (s *Service) KeyRequests(ctx context.Context, cursor string, limit int) ([]KeyRequest, error) {
+	found, err := s.o.System.DomainsWithoutProof(ctx, cursor, limit)
+	if err != nil {
+		return nil, err
+	}
+	names := s.operatorNames()
+	list := make([]KeyRequest, len(found))
+	for i, d := range found {
+		name, err := names(ctx, d.OperatorID)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = KeyRequest{d, name}
+	}
+	return list, nil
 }
 
 // SetDomainProof enters the key that the platform's upstream asks for as proof of a

@@ -245,7 +245,7 @@ func TestDomainsGetTheSortOfKeyThatTheSettingsAskFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	upstream(true)
-	if waiting, err := w.DomainsAwaitingKey(t.Context(), "", 10); err != nil || len(waiting) != 2 || proof(own.ID) != "" || proof(foreign.ID) != "upstream-key" {
+	if waiting, err := w.KeyRequests(t.Context(), "", 10); err != nil || len(waiting) != 2 || proof(own.ID) != "" || proof(foreign.ID) != "upstream-key" {
 		t.Errorf("%+v, %v", waiting, err)
 	}
 	upstream(false)

@@ -208,7 +208,7 @@ func (s *Service) show(snap *snapshot, allowed map[waypost.GatewayType]bool) Set
 		}
 	}
 	if d, ok := a.DefaultSender(); ok {
-		out.From = mailbox(waypost.Address{Name: d.Name, Email: d.Address})
+		out.From = Mailbox(waypost.Address{Name: d.Name, Email: d.Address})
 	}
 	if r := snap.stored; r != nil {
 		out.SMTP = &Gateway{

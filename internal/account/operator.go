@@ -1,9 +1,11 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/secret"
@@ -43,11 +45,14 @@ type NewOperator struct {
 	Product  waypost.Product
 	Contact  string // an address, or "" for nowhere
 	ParentID string // "" directly under the platform
+
+	Uncertain waypost.UncertainPolicy // "" for retry
+	PerMinute int                     // mails that each node accepts a minute; 0 for no limit
 }
 
 // CreateOperator creates an operator. It is bound to the gateway that its product
-// starts with, if any. Errors are Problems with the fields name, product, contact and
-// parent_id.
+// starts with, if any. Errors are Problems with the fields name, product, contact,
+// parent_id, uncertain and per_minute.
 func (s *Service) CreateOperator(ctx context.Context, by waypost.Actor, n NewOperator) (waypost.Operator, error) {
 	var p Problems
 	name := checkOperatorName(&p, n.Name)
@@ -55,11 +60,14 @@ func (s *Service) CreateOperator(ctx context.Context, by waypost.Actor, n NewOpe
 		p.add("product", "choose servermate, cloud or on_premise")
 	}
 	contact := checkContact(&p, n.Contact)
+	n.Uncertain = cmp.Or(n.Uncertain, waypost.UncertainRetry)
+	checkUncertain(&p, n.Uncertain)
+	checkPerMinute(&p, n.PerMinute)
 	if err := p.err(); err != nil {
 		return waypost.Operator{}, err
 	}
 	created, err := s.o.System.CreateOperator(ctx, by, waypost.Operator{
-		Name: name, Product: n.Product, Contact: contact, ParentID: n.ParentID, Uncertain: waypost.UncertainRetry,
+		Name: name, Product: n.Product, Contact: contact, ParentID: n.ParentID, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
 	})
 	if err != nil {
 		return waypost.Operator{}, fmt.Errorf("create operator: %w", err)
@@ -88,44 +96,89 @@ func checkContact(p *Problems, contact string) string {
 	return contact
 }
 
+// maxPerMinute is the largest limit: more is none.
+const maxPerMinute = 1_000_000
+
+func checkPerMinute(p *Problems, n int) {
+	if n < 0 || n > maxPerMinute {
+		p.add("per_minute", fmt.Sprintf("give a number up to %d, or 0 for no limit", maxPerMinute))
+	}
+}
+
+func checkUncertain(p *Problems, u waypost.UncertainPolicy) {
+	switch u {
+	case waypost.UncertainRetry, waypost.UncertainHold, waypost.UncertainAssume:
+	default:
+		p.add("uncertain", "choose retry, hold or assume_delivered")
+	}
+}
+
 // OperatorChange is what to change of an operator; nil leaves it.
 type OperatorChange struct {
 	Name      *string
-	Contact   *string // "" for nowhere
+	Product   *waypost.Product // mail waits if it does not allow the bound gateway
+	Contact   *string          // "" for nowhere
 	Uncertain *waypost.UncertainPolicy
+	PerMinute *int // 0 for no limit
 }
 
-// ChangeOperator changes an operator. Errors are Problems with the fields name and
-// contact, as at its creation, and NotFound.
-func (s *Service) ChangeOperator(ctx context.Context, by waypost.Actor, operatorID string, c OperatorChange) error {
-	var p Problems
-	var name, contact string
+// check adds what is wrong, and tidies what is right.
+func (c *OperatorChange) check(p *Problems) {
 	if c.Name != nil {
-		name = checkOperatorName(&p, *c.Name)
+		c.Name = new(checkOperatorName(p, *c.Name))
+	}
+	if c.Product != nil {
+		if _, ok := waypost.ParseProduct(string(*c.Product)); !ok {
+			p.add("product", "choose servermate, cloud or on_premise")
+		}
 	}
 	if c.Contact != nil {
-		contact = checkContact(&p, *c.Contact)
+		c.Contact = new(checkContact(p, *c.Contact))
 	}
+	if c.Uncertain != nil {
+		checkUncertain(p, *c.Uncertain)
+	}
+	if c.PerMinute != nil {
+		checkPerMinute(p, *c.PerMinute)
+	}
+}
+
+// ChangeOperator changes an operator. Errors are Problems with the fields that creating
+// one has, and NotFound.
+func (s *Service) ChangeOperator(ctx context.Context, by waypost.Actor, operatorID string, c OperatorChange) error {
+	var p Problems
+	c.check(&p)
 	if err := p.err(); err != nil {
 		return err
 	}
 	defer s.o.Directory.forget(operatorID)
 	err := s.o.Store.SaveOperator(ctx, by, operatorID, func(o *waypost.Operator) error {
-		if c.Name != nil {
-			o.Name = name
-		}
-		if c.Contact != nil {
-			o.Contact = contact
-		}
-		if c.Uncertain != nil {
-			o.Uncertain = *c.Uncertain
-		}
+		set(&o.Name, c.Name)
+		set(&o.Product, c.Product)
+		set(&o.Contact, c.Contact)
+		set(&o.Uncertain, c.Uncertain)
+		set(&o.PerMinute, c.PerMinute)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("save operator: %w", err)
 	}
 	return nil
+}
+
+func set[T any](to, value *T) {
+	if value != nil {
+		*to = *value
+	}
+}
+
+// RemoveOperator deletes an operator: from now on nobody sends or signs in as it. What it
+// had queued is cancelled and everything but counters and the audit log erased, step by
+// step (System.RemoveSome). Deleting twice is no error; errors are NotFound, and Conflict
+// for the platform itself.
+func (s *Service) RemoveOperator(ctx context.Context, by waypost.Actor, operatorID string) error {
+	defer s.o.Directory.forget(operatorID)
+	return s.o.System.RemoveOperator(ctx, by, operatorID, time.Now())
 }
 
 // Operators lists operators, limit at a time, after the one whose id is cursor.

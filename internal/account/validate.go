@@ -142,7 +142,7 @@ func checkReplyTo(problems *Problems, replyTo string) string {
 	if !ok {
 		return ""
 	}
-	return mailbox(a)
+	return Mailbox(a)
 }
 
 // maxMailbox bounds a mailbox as typed, in bytes: name, quotes and address.
@@ -168,9 +168,9 @@ func checkMailbox(problems *Problems, field, text string) (waypost.Address, bool
 	return a, true
 }
 
-// mailbox writes an address for people, in a form that checkMailbox reads: the name
+// Mailbox writes an address for people, in a form that checkMailbox reads: the name
 // is not encoded, and quoted only if it has to be (RFC 5322 section 3.2.3).
-func mailbox(a waypost.Address) string {
+func Mailbox(a waypost.Address) string {
 	switch {
 	case a.Name == "":
 		return a.Email

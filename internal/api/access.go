@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -121,12 +122,12 @@ func (s *server) authorize(ctx huma.Context, c *caller) error {
 	// A key that was valid before passes: one program with an old key must not lock out the
 	// others on its machine. Past the limit no other is looked up: guesses cost no reads.
 	tooMany := waypost.NewError(waypost.RateLimited, "too_many_failures", "too many requests with a wrong key from this address")
-	if s.failures.spent(c.peer) && !s.Auth.Recognizes(key) {
+	if s.failures.Spent(limit.Network(c.peer)) && !s.Auth.Recognizes(key) {
 		return tooMany
 	}
 	p, err := s.Auth.Authenticate(ctx.Context(), key)
 	if err != nil {
-		if waypost.KindOf(err) == waypost.Unauthenticated && !s.failures.allow(c.peer) {
+		if waypost.KindOf(err) == waypost.Unauthenticated && !s.failures.Allow(limit.Network(c.peer)) {
 			return tooMany
 		}
 		return err

@@ -15,9 +15,10 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/auth"
-	"github.com/waypost/waypost/internal/inbound"
+	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/testmail"
 	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
 	"github.com/waypost/waypost/internal/web"
@@ -49,13 +50,6 @@ type Domains interface {
 	CheckNow(ctx context.Context, operatorID, id string) (store.CheckedDomain, error)
 }
 
-// Tests makes one-time addresses at the platform's return path.
-type Tests interface {
-	// New returns an address and where the verdict on its mail arrives; ok is false while
-	// there are too many.
-	New(now time.Time) (address string, arrived <-chan inbound.Verdict, ok bool)
-}
-
 // Notices tells operators what the platform's support decided.
 type Notices interface {
 	SendersAssigned(ctx context.Context, operatorID string, senders []waypost.Sender)
@@ -72,8 +66,9 @@ type Options struct {
 	Queue     Queue
 	Sandbox   Sandbox
 	Domains   Domains
-	Tests     Tests   // nil: there is no return path of our own
-	Notices   Notices // nil: nobody is told
+	Tests     *testmail.Tester
+	Asks      *verify.Asks // for checks of domains; nil: a count of its own
+	Notices   Notices      // nil: nobody is told
 	Platform  route.Platform
 
 	PlatformDNS PlatformDNS
@@ -87,7 +82,7 @@ type Options struct {
 	Log            *slog.Logger
 }
 
-// New returns the handler of /v1/, /dns/, /openapi.json, /openapi.yaml and /docs. It answers
+// New returns the handler of /v1/, /openapi.json, /openapi.yaml and /docs. It answers
 // any other path with 404. It panics if an operation is not in the table of rules, or its
 // body cannot be checked, so a program with such a hole does not start.
 func New(o Options) http.Handler {
@@ -108,7 +103,6 @@ func New(o Options) http.Handler {
 			panic(fmt.Sprintf("api: there is a rule for %q, but no such operation", id))
 		}
 	}
-	s.serveDNSPages()
 	s.describe()
 	return s.observe(s.unmatched(s.mux))
 }
@@ -120,12 +114,9 @@ type server struct {
 	front      web.Front
 	rules      map[string]rule
 	registered map[string]bool
-	failures   *failures
-	looks      *limiters           // at domains' pages, per client address
+	failures   *limit.Limits       // wrong keys, per client address
 	budget     *semaphore.Weighted // of large bodies
 	small      *semaphore.Weighted // of small ones
-	checks     *limiters           // of domains, per operator
-	tests      *testRuns
 }
 
 func newServer(o Options) *server {
@@ -144,9 +135,12 @@ func newServer(o Options) *server {
 	if len(o.LinkKeys) == 0 {
 		o.LinkKeys = verify.LinkKeys{[]byte(rand.Text())}
 	}
+	if o.Asks == nil {
+		o.Asks = verify.NewAsks()
+	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, rules: rules(), registered: map[string]bool{},
-		failures: newFailures(), looks: newLimiters(1, 60), checks: newLimiters(10.0/60, 30), tests: newTestRuns(), small: semaphore.NewWeighted(smallBudget),
+		failures: limit.New(20.0/60, 20), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{

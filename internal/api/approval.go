@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
+	"slices"
 
 	"github.com/waypost/waypost/internal/account"
-	mime "github.com/waypost/waypost/internal/message"
-	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/testmail"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -54,64 +53,22 @@ type waitingSender struct {
 }
 
 func (s *server) listWaitingSenders(ctx context.Context, _ *caller, in *struct{ Paging }) (*answer[Page[waitingSender]], error) {
-	found, err := s.Accounts.SendersWaiting(ctx, in.Cursor, in.Limit+1)
+	found, err := s.Accounts.SenderRequests(ctx, in.Cursor, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	page := Page[waitingSender]{Items: []waitingSender{}}
-	names := s.operatorNames()
-	domains := map[string][]store.CheckedDomain{}
 	for _, sender := range found {
 		if len(page.Items) == in.Limit {
 			page.Next = page.Items[in.Limit-1].ID
 			break
 		}
-		name, err := names(ctx, sender.OperatorID)
-		if err != nil {
-			return nil, err
-		}
-		if _, read := domains[sender.OperatorID]; !read {
-			if domains[sender.OperatorID], err = s.Store.Domains(ctx, sender.OperatorID); err != nil {
-				return nil, err
-			}
-		}
 		page.Items = append(page.Items, waitingSender{
-			ID: sender.ID, Address: sender.Address, Name: sender.Name, OperatorID: sender.OperatorID, OperatorName: name,
-			DomainState: s.senderDomain(sender.Address, domains[sender.OperatorID]), CreatedAt: stamp(sender.Created),
+			ID: sender.ID, Address: sender.Address, Name: sender.Name, OperatorID: sender.OperatorID, OperatorName: sender.Operator,
+			DomainState: sender.Domain, CreatedAt: stamp(sender.Created),
 		})
 	}
 	return &answer[Page[waitingSender]]{page}, nil
-}
-
-// operatorNames returns a function that reads the names of operators, each once. One that
-// was deleted meanwhile has none.
-func (s *server) operatorNames() func(context.Context, string) (string, error) {
-	names := map[string]string{}
-	return func(ctx context.Context, id string) (string, error) {
-		if name, ok := names[id]; ok {
-			return name, nil
-		}
-		o, err := s.Store.Operator(ctx, id)
-		if err != nil && waypost.KindOf(err) != waypost.NotFound {
-			return "", err
-		}
-		names[id] = o.Name
-		return o.Name, nil
-	}
-}
-
-// senderDomain is the state of an address's domain.
-func (s *server) senderDomain(address string, domains []store.CheckedDomain) string {
-	name := waypost.DomainOf(address)
-	for _, d := range domains {
-		if d.Name == name {
-			return domainState(d.Domain)
-		}
-	}
-	if name == waypost.DomainOf(s.Platform.From.Email) {
-		return "platform"
-	}
-	return "unclaimed"
 }
 
 type approveSenderInput struct {
@@ -135,7 +92,7 @@ func (s *server) approveSender(ctx context.Context, c *caller, in *approveSender
 				"missing, and a link made there can go to whoever runs the DNS); approve the sender after that",
 			candidate.Sender.Address, waypost.DomainOf(candidate.Sender.Address)))
 	}
-	if s.Tests != nil {
+	if s.Tests.Receives() {
 		err = s.tryCandidate(ctx, c, candidate)
 	} else if in.Body == nil || !in.Body.Force {
 		err = waypost.NewError(waypost.Conflict, "verify_impossible",
@@ -161,44 +118,40 @@ func (s *server) tryCandidate(ctx context.Context, c *caller, candidate account.
 	if c.principal.Test {
 		return waypost.NewError(waypost.Forbidden, "test_key", "mail of a test key goes to the sandbox; approve with a live key")
 	}
-	to, arrived, ok := s.Tests.New(time.Now())
-	if !ok {
-		return waypost.NewError(waypost.RateLimited, "rate_limited", "too many test mails are under way")
-	}
-	acting := *c
-	acting.account, acting.principal.OperatorID = candidate.Account, candidate.Account.ID
-	run, err := s.runTest(ctx, &acting, candidate.Account, mime.Composition{
-		From: candidate.From, To: []waypost.Address{{Email: to}}, Subject: "Test of " + candidate.From.Email,
-		Text: fmt.Sprintf("This mail tests the sender address %s before it is approved. Nobody has to read it.\n", candidate.From.Email),
-	}, arrived)
+	got, err := s.runTest(ctx, c, testmail.Request{
+		Account: candidate.Account, Verify: true, From: candidate.From, Subject: "Test of " + candidate.From.Email,
+		Text:      fmt.Sprintf("This mail tests the sender address %s before it is approved. Nobody has to read it.\n", candidate.From.Email),
+		Unlimited: true,
+	})
 	if err != nil {
 		return err
 	}
-	return failure(run.show(), candidate.From.Email)
+	return failure(got, candidate.From.Email)
 }
 
 // failure is why a sender did not pass its test, nil if it did.
-func failure(got testResult, from string) error {
+func failure(got testmail.Snapshot, from string) error {
 	p := &problem{Status: http.StatusConflict, Code: "test_failed"}
 	var words []string
-	switch r := got.Received; {
-	case r == nil && !got.Done:
+	switch r := got.Reception; got.Objection(from) {
+	case testmail.NoObjection:
+		return nil
+	case testmail.NotTried:
 		p.Detail = "the test mail was not delivered in time; try again in a minute"
-	case r == nil && got.Status != waypost.Delivered:
+	case testmail.NotDelivered:
 		p.Detail = "the test mail was not delivered"
-		for _, text := range []string{got.Advice, got.Reply} {
+		shown := showTest(got)
+		for _, text := range []string{shown.Advice, shown.Reply} {
 			if text != "" {
 				words = append(words, text)
 			}
 		}
-	case r == nil:
+	case testmail.NotBack:
 		p.Detail = "the test mail was delivered, but has not come back to this server; check the MX record of the return path"
-	case waypost.NormalizeAddress(r.From) != waypost.NormalizeAddress(from):
+	case testmail.LeftAsAnother:
 		p.Detail, words = fmt.Sprintf("the test mail left as %s instead of %s", r.From, from), r.Problems
-	case r.DMARC.Result != "pass":
-		p.Detail, words = fmt.Sprintf("receivers would not believe the test mail: dmarc=%s", r.DMARC.Result), append(r.Problems, r.Results)
-	default:
-		return nil
+	case testmail.NotBelieved:
+		p.Detail, words = fmt.Sprintf("receivers would not believe the test mail: dmarc=%s", r.DMARC.Result), append(slices.Clone(r.Problems), r.Results)
 	}
 	p.Detail += ". The sender stays requested."
 	fields := make([]problemField, len(words))
@@ -240,23 +193,18 @@ type waitingDomain struct {
 }
 
 func (s *server) listWaitingDomains(ctx context.Context, _ *caller, in *struct{ Paging }) (*answer[Page[waitingDomain]], error) {
-	found, err := s.Accounts.DomainsAwaitingKey(ctx, in.Cursor, in.Limit+1)
+	found, err := s.Accounts.KeyRequests(ctx, in.Cursor, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	page := Page[waitingDomain]{Items: []waitingDomain{}}
-	names := s.operatorNames()
 	for _, d := range found {
 		if len(page.Items) == in.Limit {
 			page.Next = page.Items[in.Limit-1].ID
 			break
 		}
-		name, err := names(ctx, d.OperatorID)
-		if err != nil {
-			return nil, err
-		}
 		page.Items = append(page.Items, waitingDomain{
-			ID: d.ID, Domain: d.Name, OperatorID: d.OperatorID, OperatorName: name, CreatedAt: stamp(d.Created),
+			ID: d.ID, Domain: d.Name, OperatorID: d.OperatorID, OperatorName: d.Operator, CreatedAt: stamp(d.Created),
 		})
 	}
 	return &answer[Page[waitingDomain]]{page}, nil

@@ -14,37 +14,36 @@ import (
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/auth"
-	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/secret"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
 // mirror is a return path that sees what a test makes it see.
 type mirror struct {
-	mu      sync.Mutex
-	verdict inbound.Verdict
-	sent    []string // From of what was to be delivered
+	mu   sync.Mutex
+	sees waypost.Reception
+	sent []string // From of what was to be delivered
 }
 
-func (m *mirror) New(time.Time) (string, <-chan inbound.Verdict, bool) {
+func (m *mirror) New(time.Time) (string, <-chan waypost.Reception, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	arrived := make(chan inbound.Verdict, 1)
-	if m.verdict.From != "" {
-		arrived <- m.verdict
+	arrived := make(chan waypost.Reception, 1)
+	if m.sees.From != "" {
+		arrived <- m.sees
 	}
 	return "test-once@bounce.platform.example", arrived, true
 }
 
-func (m *mirror) see(v inbound.Verdict) {
+func (m *mirror) see(r waypost.Reception) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.verdict = v
+	m.sees = r
 }
 
-// passed is the verdict on a mail that is as it should be.
-func passed(from string) inbound.Verdict {
-	return inbound.Verdict{From: from, DMARC: inbound.DMARC{Result: "pass", Domain: waypost.DomainOf(from), Policy: "none"}}
+// passed is what is made of a mail that is as it should be.
+func passed(from string) waypost.Reception {
+	return waypost.Reception{From: from, DMARC: waypost.DMARCResult{Result: "pass", Domain: waypost.DomainOf(from), Policy: "none"}}
 }
 
 // told collects notices.
@@ -82,7 +81,7 @@ func supported(t testing.TB, change ...func(*api.Options)) (*world, *mirror, *to
 		t.Fatal(err)
 	}
 	w := newWorld(t, append([]func(*api.Options){func(o *api.Options) {
-		o.Tests, o.Notices, o.TestWait = m, n, 10*time.Second
+		o.Tests, o.Notices, o.TestWait = tester(*o, m), n, 10*time.Second
 		o.Accounts = account.New(account.Options{
 			Store: o.Store, System: o.Sandbox.(account.System), Directory: o.Directory, Ring: ring, Platform: o.Platform,
 			ApproveSenders: true, UpstreamSigns: true,
@@ -134,14 +133,14 @@ func TestASenderIsAssignedOnlyIfItsTestMailPasses(t *testing.T) {
 	fails.DMARC.Result, fails.Problems = "fail", []string{"The key is not there."}
 	replaced := passed("no-reply@platform.example")
 	for name, tt := range map[string]struct {
-		verdict inbound.Verdict
-		words   string
+		sees  waypost.Reception
+		words string
 	}{
 		"DMARC fails":   {fails, "dmarc=fail"},
 		"another From":  {replaced, "no-reply@platform.example instead of alarm@shop.example"},
-		"nothing known": {inbound.Verdict{From: "alarm@shop.example"}, "dmarc="},
+		"nothing known": {waypost.Reception{From: "alarm@shop.example"}, "dmarc="},
 	} {
-		m.see(tt.verdict)
+		m.see(tt.sees)
 		_, err := w.root.ApproveSender(t.Context(), sender.ID, true)
 		wantRefusal(t, err, 409, "test_failed", "")
 		contains(t, err.Error(), tt.words)

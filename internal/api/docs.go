@@ -14,7 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-//go:embed docs.html docs.css dnspage.html dnspage.css dnspage.js
+//go:embed docs.html docs.css
 var pageFiles embed.FS
 
 // docsPage writes the description for people: one page without scripts that loads

@@ -69,7 +69,7 @@ type domain struct {
 
 func showDomain(d store.CheckedDomain) domain {
 	out := domain{
-		ID: d.ID, Domain: d.Name, State: domainState(d.Domain), ReturnPath: d.ReturnPath, ProvenAt: stamp(d.Proven), AuthorizedAt: stamp(d.Authorized),
+		ID: d.ID, Domain: d.Name, State: d.State(), ReturnPath: d.ReturnPath, ProvenAt: stamp(d.Proven), AuthorizedAt: stamp(d.Authorized),
 		CheckedAt: stamp(d.Checked), NextCheckAt: stamp(d.Next), CreatedAt: stamp(d.Created), Records: []verify.Item{},
 	}
 	var r verify.Report
@@ -77,17 +77,6 @@ func showDomain(d store.CheckedDomain) domain {
 		out.Records, out.Zone = r.Items, verify.Zone(r)
 	}
 	return out
-}
-
-func domainState(d waypost.Domain) string {
-	switch {
-	case !d.Authorized.IsZero():
-		return "authorized"
-	case !d.Proven.IsZero():
-		return "proven"
-	default:
-		return "claimed"
-	}
 }
 
 func (s *server) listDomains(ctx context.Context, c *caller, _ *struct{}) (*answer[Page[domain]], error) {
@@ -103,17 +92,8 @@ type newDomain struct {
 	Domain string `json:"domain" maxLength:"300" example:"example.com"`
 }
 
-// mayCheck bounds the checks that an operator asks for: each is dozens of questions to
-// name servers that are not ours.
-func (s *server) mayCheck(c *caller) error {
-	if s.checks.allow(c.operator()) {
-		return nil
-	}
-	return waypost.NewError(waypost.RateLimited, "rate_limited", "too many checks: ten a minute are allowed, and while you look the domain is checked every minute anyway")
-}
-
 func (s *server) claimDomain(ctx context.Context, c *caller, in *answer[newDomain]) (*answer[domain], error) {
-	if err := s.mayCheck(c); err != nil {
+	if err := s.Asks.Allow(c.operator()); err != nil {
 		return nil, err
 	}
 	claimed, err := s.Accounts.ClaimDomain(ctx, c.actor(), c.operator(), in.Body.Domain)
@@ -144,7 +124,7 @@ func (s *server) getDomain(ctx context.Context, c *caller, in *ByID) (*answer[do
 }
 
 func (s *server) checkDomain(ctx context.Context, c *caller, in *ByID) (*answer[domain], error) {
-	if err := s.mayCheck(c); err != nil {
+	if err := s.Asks.Allow(c.operator()); err != nil {
 		return nil, err
 	}
 	checked, err := s.Domains.CheckNow(ctx, c.operator(), in.ID)

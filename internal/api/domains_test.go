@@ -1,9 +1,13 @@
 package api_test
 
 import (
+	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/client"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -28,4 +32,28 @@ func TestChecksOfDomainsAreBounded(t *testing.T) {
 	if _, err := b.ClaimDomain(t.Context(), "bravo.example"); err != nil {
 		t.Errorf("another operator pays for it: %v", err)
 	}
+}
+
+// checked saves what a check of a domain found.
+func (w *world) checked(t testing.TB, id string, authorized bool, items ...verify.Item) store.CheckedDomain {
+	t.Helper()
+	d, err := w.db.System.AnyDomain(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(verify.Report{Items: items})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := waypost.FromMillis(time.Now().UnixMilli())
+	save := store.DomainCheck{CheckedDomain: d, Before: d.Checked}
+	save.Report, save.Checked, save.Next = string(text), now, now.Add(24*time.Hour)
+	if authorized {
+		save.Proven, save.Authorized = now, now
+	}
+	if _, err := w.db.System.SaveDomainCheck(t.Context(), save); err != nil {
+		t.Fatal(err)
+	}
+	w.dir.Forget(d.OperatorID)
+	return d
 }

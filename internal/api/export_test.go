@@ -1,17 +1,6 @@
 package api
 
-import (
-	"context"
-	"time"
-
-	"github.com/waypost/waypost/internal/verify"
-)
-
-// LinkToken is the token of a link to a domain's page.
-func LinkToken(key []byte, operatorID, domainID string, expires time.Time) string {
-	token, _ := verify.LinkKeys{key}.Token(verify.Link{OperatorID: operatorID, DomainID: domainID, Expires: expires})
-	return token
-}
+import "context"
 
 // RegisterWithoutRule registers an operation that is not in the table of rules.
 func RegisterWithoutRule() {

@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/internal/submit"
+	"github.com/waypost/waypost/internal/testmail"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -130,6 +131,9 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 	for _, f := range change {
 		f(&w.options)
 	}
+	if w.options.Tests == nil {
+		w.options.Tests = tester(w.options, nil)
+	}
 	w.url = serve(t, api.New(w.options))
 	key, _, err := w.auth.Create(t.Context(), waypost.CommandLine(), auth.CreateRequest{Platform: true, Name: "root", Scopes: waypost.AllScopes()})
 	if err != nil {
@@ -137,6 +141,11 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 	}
 	w.root = client.New(w.url, key)
 	return w
+}
+
+// tester sends the test mails of a world whose return path is at addresses, if any.
+func tester(o api.Options, addresses testmail.Addresses) *testmail.Tester {
+	return testmail.New(testmail.Options{Store: o.Store, Accepter: o.Accepter, Addresses: addresses, Platform: o.Platform})
 }
 
 func serve(t testing.TB, h http.Handler) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/dns"
 	mime "github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -177,7 +178,7 @@ func (s *server) submission(c *caller, m *newMessage) (waypost.Submission, error
 		return waypost.Submission{}, err
 	}
 	comp := mime.Composition{
-		From: s.defaultFrom(c.account), To: inHeader(m.To), Cc: inHeader(m.Cc),
+		From: route.DefaultFrom(s.Platform, c.account), To: inHeader(m.To), Cc: inHeader(m.Cc),
 		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Headers: m.Headers,
 	}
 	if m.From != nil {
@@ -308,41 +309,11 @@ func (m *newMessage) nameRecipient(err error) error {
 	return err
 }
 
-// defaultFrom is the author of a mail that names none. In the sandbox of a platform
-// without a domain nothing leaves, so an address that cannot exist (RFC 2606) will do.
-func (s *server) defaultFrom(a *waypost.Account) waypost.Address {
-	if d, ok := a.DefaultSender(); ok {
-		from := waypost.Address{Name: d.Name, Email: d.Address}
-		if from.Name == "" {
-			from.Name = a.Name
-		}
-		return from
-	}
-	from := s.Platform.From
-	if from.Email == "" {
-		from.Email = "no-reply@waypost.invalid"
-	}
-	if a.ID != waypost.PlatformOperatorID || from.Name == "" {
-		from.Name = a.Name
-	}
-	return from
-}
-
-// inHeader writes addresses as header fields have them: a domain in A-labels, unless
-// the local part needs SMTPUTF8 anyway.
+// inHeader writes addresses as header fields have them.
 func inHeader(list []address) []waypost.Address {
-	out := make([]waypost.Address, len(list))
-	for i, a := range list {
-		out[i] = waypost.Address{Name: strings.TrimSpace(a.Name), Email: a.Email}
-		local, domain, err := waypost.SplitAddress(a.Email)
-		if err != nil || waypost.NeedsSMTPUTF8(a.Email) || isASCII([]byte(domain)) {
-			continue
-		}
-		if ascii, err := dns.ToASCII(domain); err == nil {
-			out[i].Email = local + "@" + ascii
-		}
-	}
-	return out
+	return items(list, func(a address) waypost.Address {
+		return waypost.Address{Name: strings.TrimSpace(a.Name), Email: dns.AddressToASCII(a.Email)}
+	})
 }
 
 func isASCII(b []byte) bool {

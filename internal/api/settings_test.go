@@ -122,7 +122,8 @@ func TestATestMailShowsEveryStage(t *testing.T) {
 		t.Error(err, diff)
 	}
 	c.until(t, got.ID, "bounced")
-	afterRestart := client.New(serve(t, api.New(w.options)), c.Key) // another process on the same database
+	w.options.Tests = tester(w.options, nil) // another process on the same database
+	afterRestart := client.New(serve(t, api.New(w.options)), c.Key)
 	stored, err := afterRestart.Test(t.Context(), got.ID)
 	if err != nil || !stored.Done || stored.Status != "bounced" || stored.Reply != got.Reply || len(stored.Stages) != 1 {
 		t.Errorf("after a restart: %+v, %v", stored, err)

@@ -11,14 +11,17 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/config"
 	"github.com/waypost/waypost/internal/deliver"
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/obs"
+	"github.com/waypost/waypost/internal/panel"
 	"github.com/waypost/waypost/internal/queue"
 	"github.com/waypost/waypost/internal/smtpd"
 	"github.com/waypost/waypost/internal/submit"
@@ -43,11 +46,19 @@ type App struct {
 	Submit  *submit.Pipeline
 	Tests   *inbound.Tests  // nil without a return path of our own
 	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
+	Users   *auth.Users
 
 	rotation *rotation      // nil if no key of ours signs
 	resolver *dns.Client    // one cache for delivery and checks
 	guards   []*guard.Guard // to be told when this machine's addresses change
 	health   *obs.Health
+	disk     *disk
+	audited  atomic.Pointer[audited] // nil before the first audit here
+	version  string
+	started  time.Time
+
+	listeners atomic.Pointer[[]panel.Listener] // nil until all of them listen
+
 	smtp     *smtpd.Server
 	cert     *certificate
 	tls      *tls.Config
@@ -76,7 +87,7 @@ const (
 // After an error everything is undone.
 func New(ctx context.Context, o Options) (a *App, err error) {
 	c := o.Config
-	a = &App{failed: make(chan error, 8), addrs: map[string]net.Addr{}}
+	a = &App{failed: make(chan error, 8), addrs: map[string]net.Addr{}, version: o.Version, started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.drain(context.WithoutCancel(ctx)))
@@ -99,6 +110,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		return a, err
 	}
 	a.later("database", func(context.Context) error { return a.Base.Close() })
+	a.later("use of keys", a.Auth.FlushAllUsed)
 	a.later("loops", func(context.Context) error { a.loops.Wait(); return nil })
 
 	if a.cert, err = openCertificate(c); err != nil {
@@ -111,6 +123,9 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		return a, err
 	}
 	a.later("kept sessions", func(context.Context) error { deliverer.Close(); return nil })
+
+	a.Users = a.NewUsers()
+	a.later("users", func(context.Context) error { a.Users.Wait(); return nil })
 
 	notices := &notices{app: a}
 	a.Queue = queue.New(queue.Options{
@@ -125,6 +140,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	a.later("queue", a.Queue.Stop)
 
 	disk := newDisk(c.DataDir, c.DiskReserve)
+	a.disk = disk
 	a.Submit = submit.New(submit.Options{
 		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform, Hostname: c.Hostname,
 		Limits:    submit.Limits{Size: c.MaxMessageSize, PerMinute: c.CredentialRate, LongestLife: longestLife},
@@ -161,6 +177,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	if err = a.listenMetrics(); err != nil {
 		return a, err
 	}
+	a.noteListeners()
 	a.startLoops(disk)
 	return a, nil
 }

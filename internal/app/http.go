@@ -5,9 +5,10 @@ import (
 
 	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/obs"
+	"github.com/waypost/waypost/internal/verify"
 )
 
-// listenHTTP serves the API, and what load balancers ask.
+// listenHTTP serves the panel, the API, and what load balancers ask.
 func (a *App) listenHTTP() error {
 	listener, err := a.listen(ListenHTTP, a.Config.HTTPAddr)
 	if err != nil || listener == nil {
@@ -16,16 +17,14 @@ func (a *App) listenHTTP() error {
 	o := api.Options{
 		Store: a.Store, Accounts: a.Accounts, Directory: a.Directory, Auth: a.Auth, Accepter: a.Submit, Queue: a.Queue,
 		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
-		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log,
+		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log, Asks: verify.NewAsks(),
 	}
 	o.PlatformDNS = a.Base
 	o.Domains = noDomains{}
 	if a.Domains != nil {
 		o.Domains = a.Domains
 	}
-	if a.Tests != nil {
-		o.Tests = tests{a.Tests}
-	}
+	o.Tests = a.newTester()
 	if u := a.Config.PublicURL; u != nil {
 		o.PublicURL = u.String()
 	}
@@ -33,7 +32,15 @@ func (a *App) listenHTTP() error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", ops)
 	mux.Handle("GET /readyz", ops)
-	mux.Handle("/", api.New(o))
+	rest := api.New(o)
+	for _, path := range []string{"/v1/", "/docs", "/docs/", "/openapi.json", "/openapi.yaml"} {
+		mux.Handle(path, rest)
+	}
+	pages, err := a.newPanel(o)
+	if err != nil {
+		return err
+	}
+	mux.Handle("/", pages)
 	a.serveHTTP(ListenHTTP, listener, mux)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/smtpd"
+	"github.com/waypost/waypost/internal/testmail"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -122,11 +123,20 @@ func peerText(a netip.Addr) string {
 	return a.String()
 }
 
-// tests gives the API its one-time addresses.
+// newTester sends test mails for the API and the panel alike.
+func (a *App) newTester() *testmail.Tester {
+	o := testmail.Options{Store: a.Store, Accepter: a.Submit, Platform: a.Platform}
+	if a.Tests != nil {
+		o.Addresses = tests{a.Tests}
+	}
+	return testmail.New(o)
+}
+
+// tests gives the tester its one-time addresses.
 type tests struct{ *inbound.Tests }
 
-// New makes an address and returns where its verdict arrives.
-func (t tests) New(now time.Time) (address string, arrived <-chan inbound.Verdict, ok bool) {
+// New makes an address and returns where what was made of its mail arrives.
+func (t tests) New(now time.Time) (address string, arrived <-chan waypost.Reception, ok bool) {
 	test := t.Tests.New(now)
 	if test == nil {
 		return "", nil, false

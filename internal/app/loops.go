@@ -20,13 +20,16 @@ const (
 	choreEvery     = time.Second
 	retentionEvery = 5 * time.Minute
 	auditEvery     = time.Hour
+	removeEvery    = 5 * time.Second
 	refreshEvery   = time.Minute
+	usedEvery      = 20 * time.Second
 )
 
 // startLoops starts what runs beside the listeners until Stop.
 func (a *App) startLoops(disk *disk) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.Directory.OnChange(a.Auth.Changed)
+	a.Directory.OnChange(a.Users.Changed)
 	a.Directory.OnChange(a.Keys.changed)
 	a.Directory.OnChange(a.Queue.Changed)
 	a.loops.Go(func() {
@@ -43,6 +46,7 @@ func (a *App) startLoops(disk *disk) {
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
 	a.loops.Go(func() { every(ctx, refreshEvery, a.refresh) })
+	a.loops.Go(func() { every(ctx, usedEvery, a.flushUsed) })
 	if a.Domains != nil {
 		a.loops.Go(func() {
 			every(ctx, choreEvery, a.checkDomains)
@@ -78,6 +82,13 @@ func (a *App) refresh(context.Context) {
 	}
 }
 
+// flushUsed writes which keys were used.
+func (a *App) flushUsed(ctx context.Context) {
+	if err := a.Auth.FlushUsed(ctx); err != nil && ctx.Err() == nil {
+		a.Log.Warn("cannot record when keys were used", "error", err)
+	}
+}
+
 // gauges sets the metrics that are read, not counted.
 func (a *App) gauges(ctx context.Context) {
 	depth, err := a.System.QueueDepth(ctx)
@@ -98,15 +109,23 @@ func (a *App) gauges(ctx context.Context) {
 // chores runs what is due now and then, each on one node only.
 func (a *App) chores(ctx context.Context) {
 	for _, c := range []struct {
-		name  string
-		every time.Duration
-		run   func(context.Context) error
+		name   string
+		every  time.Duration
+		run    func(context.Context) error
+		wanted func(context.Context) (bool, error) // nil: always
 	}{
-		{"retention", retentionEvery, a.retain},
-		{"audit", auditEvery, a.audit},
+		{"retention", retentionEvery, a.retain, nil},
+		{"audit", auditEvery, a.audit, nil},
+		{"deleted operators", removeEvery, a.removeOperators, a.anyRemovals},
 	} {
-		now := time.Now()
-		ours, err := a.System.TakeChore(ctx, c.name, a.Queue.Incarnation(), now, now.Add(c.every))
+		now, ours := time.Now(), true
+		var err error
+		if c.wanted != nil {
+			ours, err = c.wanted(ctx)
+		}
+		if err == nil && ours {
+			ours, err = a.System.TakeChore(ctx, c.name, a.Queue.Incarnation(), now, now.Add(c.every))
+		}
 		if err == nil && ours {
 			err = c.run(ctx)
 		}
@@ -143,6 +162,7 @@ func (a *App) audit(ctx context.Context) error {
 		a.Log.Error("conservation is broken", "operator", f.OperatorID, "what", f.What, "want", f.Want, "got", f.Got)
 	}
 	a.Metrics.AuditFindings(len(findings))
+	a.audited.Store(&audited{at: time.Now(), findings: len(findings)})
 	return nil
 }
 

@@ -42,6 +42,15 @@ func (n *notices) send(a *waypost.Account, kind, subject, text string) {
 	}
 }
 
+// from is who writes.
+func (n *notices) from() waypost.Address {
+	from := n.app.Platform.From
+	if from.Email == "" {
+		from.Email = "no-reply@" + n.app.Config.Hostname
+	}
+	return from
+}
+
 // submit submits a notice, once in a period: the idempotency key makes it so across nodes
 // and restarts. Without a contact there is nobody to tell.
 func (n *notices) submit(a *waypost.Account, kind, subject, text string) error {
@@ -51,10 +60,7 @@ func (n *notices) submit(a *waypost.Account, kind, subject, text string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	now := time.Now()
-	from := n.app.Platform.From
-	if from.Email == "" {
-		from.Email = "no-reply@" + n.app.Config.Hostname
-	}
+	from := n.from()
 	header, body, err := message.Compose(message.Composition{
 		From: from, To: []waypost.Address{{Email: a.Contact}}, Subject: subject, Text: text, Date: now,
 		MessageID: "<" + waypost.NewID() + "@" + waypost.DomainOf(from.Email) + ">",

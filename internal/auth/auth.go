@@ -20,6 +20,7 @@ type Store interface {
 	PlatformCredentials(ctx context.Context) ([]store.Credential, error)
 	RevokeCredential(ctx context.Context, by waypost.Actor, operatorID, id string) error
 	RevokeAny(ctx context.Context, by waypost.Actor, id string) error
+	CredentialsUsed(ctx context.Context, used map[string]time.Time) error
 }
 
 // Operators knows who is an operator; *account.Directory does.
@@ -31,18 +32,21 @@ type Operators interface {
 type Options struct {
 	Store     Store
 	Operators Operators
-	Size      int // credentials kept in memory, and as many unknown keys; 0 means 10,000
+	Size      int              // credentials kept in memory, and as many unknown keys; 0 means 10,000
+	Now       func() time.Time // nil for time.Now
 }
 
 // Auth authenticates clients. It is safe for concurrent use.
 type Auth struct {
 	store     Store
 	operators Operators
+	now       func() time.Time
 	keys      *cache[[sha256.Size]byte, waypost.Principal]
 	unknown   *cache[[sha256.Size]byte, time.Time] // until when a key is not looked up again
 	seen      *cache[[sha256.Size]byte, struct{}]  // keys that authenticated once; never dropped
 	valid     *cache[string, bool]                 // credential id: not revoked
 	networks  *cache[struct{}, *networkTable]
+	used      uses
 }
 
 const (
@@ -55,8 +59,11 @@ func New(o Options) *Auth {
 	if o.Size == 0 {
 		o.Size = defaultSize
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Auth{
-		store: o.Store, operators: o.Operators,
+		store: o.Store, operators: o.Operators, now: o.Now,
 		keys:     newCache[[sha256.Size]byte, waypost.Principal](o.Size),
 		unknown:  newCache[[sha256.Size]byte, time.Time](o.Size),
 		seen:     newCache[[sha256.Size]byte, struct{}](o.Size),
@@ -88,12 +95,13 @@ func (a *Auth) Authenticate(ctx context.Context, key string) (waypost.Principal,
 		return waypost.Principal{}, refused()
 	}
 	hash := sha256.Sum256([]byte(key))
+	now := a.now()
 	p, ok, generation := a.keys.get(hash)
 	if ok {
+		a.used.mark(p.CredentialID, now)
 		return p, nil
 	}
 	until, ok, unknownGeneration := a.unknown.get(hash)
-	now := time.Now()
 	if ok && now.Before(until) {
 		return waypost.Principal{}, refused()
 	}
@@ -108,6 +116,7 @@ func (a *Auth) Authenticate(ctx context.Context, key string) (waypost.Principal,
 	p = principal(c)
 	a.keys.put(generation, hash, p)
 	a.seen.put(0, hash, struct{}{})
+	a.used.mark(p.CredentialID, now)
 	return p, nil
 }
 
@@ -165,6 +174,7 @@ func (a *Auth) Valid(ctx context.Context, p waypost.Principal) error {
 	if !valid {
 		return refused()
 	}
+	a.used.mark(p.CredentialID, a.now()) // a login can be hours old
 	return nil
 }
 

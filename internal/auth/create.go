@@ -43,8 +43,8 @@ func (a *Auth) Create(ctx context.Context, by waypost.Actor, r CreateRequest) (k
 	if c, err = a.check(ctx, r); err != nil {
 		return "", store.Credential{}, err
 	}
-	c.Created = time.Now().UTC().Truncate(time.Millisecond)
-	c.ID = waypost.NewIDAt(c.Created)
+	now := time.Now().UTC()
+	c.Created, c.ID = now.Truncate(time.Millisecond), waypost.NewIDAt(now)
 	key = newKey(r.Test)
 	c.Hint = key[:hintLength]
 	hash := sha256.Sum256([]byte(key))

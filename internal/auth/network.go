@@ -23,6 +23,9 @@ func (a *Auth) Network(ctx context.Context, peer netip.Addr) (waypost.Principal,
 		a.networks.put(generation, struct{}{}, table)
 	}
 	p, ok := table.find(peer)
+	if ok {
+		a.used.mark(p.CredentialID, a.now())
+	}
 	return p, ok, nil
 }
 

@@ -27,6 +27,10 @@ type Config struct {
 
 	Hostname       string   // in EHLO, Received and Message-ID; lower case, A-labels
 	PublicURL      *url.URL // nil if not set; without trailing slash
+	BrandName      string
+	BrandLogo      string   // a file, empty for none
+	BrandColor     string   // "#1d4ed8", empty for the usual
+	HelpURL        *url.URL // nil for none
 	TrustedProxies []netip.Prefix
 	TLSCert        string // PEM file; empty for a self-signed certificate
 	TLSKey         string

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -33,6 +34,26 @@ func path(required bool) kind[string] {
 		}
 		if strings.ContainsFunc(s, unicode.IsControl) {
 			return errors.New("control character in a path")
+		}
+		return nil
+	}}
+}
+
+// text is a name that people read, at most so many characters.
+func text(most int) kind[string] {
+	return kind[string]{parse: asIs, format: same, check: func(s string) error {
+		if s == "" || utf8.RuneCountInString(s) > most || strings.ContainsFunc(s, waypost.Misleading) {
+			return fmt.Errorf("1 to %d characters", most)
+		}
+		return nil
+	}}
+}
+
+// color is "#" and six hexadecimal digits, or "".
+func color() kind[string] {
+	return kind[string]{parse: asIs, format: same, check: func(s string) error {
+		if s != "" && (len(s) != 7 || s[0] != '#' || strings.Trim(strings.ToLower(s[1:]), "0123456789abcdef") != "") {
+			return errors.New("write it as #1d4ed8")
 		}
 		return nil
 	}}

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // ErrName is returned by ToASCII for what cannot be a domain name.
@@ -47,6 +49,20 @@ func ToASCII(domain string) (string, error) {
 		return "", ErrName
 	}
 	return ascii, nil
+}
+
+// AddressToASCII writes the domain of an address in A-labels, as header fields have it,
+// unless the local part needs SMTPUTF8 (RFC 6531) anyway. Anything else stays as it is.
+func AddressToASCII(addr string) string {
+	local, domain, err := waypost.SplitAddress(addr)
+	if err != nil || isASCII(domain) || waypost.NeedsSMTPUTF8(addr) {
+		return addr
+	}
+	ascii, err := ToASCII(domain)
+	if err != nil {
+		return addr
+	}
+	return local + "@" + ascii
 }
 
 func validName(s string) bool {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Arrival is a message as it came in.
@@ -30,45 +31,6 @@ type Arrival struct {
 	TLS      string // version and cipher, "" without
 	Data     []byte
 	At       time.Time
-}
-
-// Verdict is what a receiver makes of a message.
-type Verdict struct {
-	From     string        // address in the From field
-	Peer     string        // who brought it
-	TLS      string        // "" if it came in the clear
-	Size     int           // bytes
-	Latency  time.Duration // from its acceptance by us to its arrival
-	SPF      SPF
-	DKIM     []DKIM
-	DMARC    DMARC
-	Results  string   // the value of an Authentication-Results field (RFC 8601)
-	Problems []string // what failed and what to do; empty if nothing did
-}
-
-// SPF is the result for the envelope sender.
-type SPF struct {
-	Result  string // "pass", "fail" ... (RFC 7208 section 2.6)
-	Domain  string
-	Aligned bool // with From, as its DMARC record wants it
-	Reason  string
-}
-
-// DKIM is the result for one signature.
-type DKIM struct {
-	Result   string // "pass", "fail", "temperror" ... (RFC 8601 section 2.7.1)
-	Domain   string
-	Selector string
-	Aligned  bool
-	Reason   string
-}
-
-// DMARC is the result for the From domain.
-type DMARC struct {
-	Result string // "pass", "fail", "none", "temperror" (RFC 7489 section 11.2)
-	Domain string
-	Policy string // p= of the record, "" without one
-	Reason string
 }
 
 // Resolver is what judging asks the DNS; *net.Resolver is one.
@@ -90,10 +52,10 @@ const (
 	maxJudged     = 512 << 10
 )
 
-// Judge judges one message. It never fails: what cannot be checked says so. All texts of
-// the verdict are of one printable line and bounded, whatever the message says.
-func (j *Judge) Judge(ctx context.Context, a Arrival) Verdict {
-	v := Verdict{TLS: a.TLS, Size: len(a.Data)}
+// Judge judges one message. It never fails: what cannot be checked says so. All texts it
+// returns are of one printable line and bounded, whatever the message says.
+func (j *Judge) Judge(ctx context.Context, a Arrival) waypost.Reception {
+	v := waypost.Reception{TLS: a.TLS, Size: len(a.Data)}
 	if a.Peer.IsValid() {
 		v.Peer = a.Peer.String()
 	}
@@ -110,7 +72,7 @@ func (j *Judge) Judge(ctx context.Context, a Arrival) Verdict {
 		s.Aligned = s.Result == resultPass && aligned(fromDomain, s.Domain, policy.strictDKIM)
 		pass = pass || s.Aligned
 	}
-	v.DMARC = DMARC{Result: policy.failure, Domain: fromDomain, Policy: policy.policy, Reason: policy.reason}
+	v.DMARC = waypost.DMARCResult{Result: policy.failure, Domain: fromDomain, Policy: policy.policy, Reason: policy.reason}
 	switch {
 	case noFrom != "":
 		v.DMARC.Result, v.DMARC.Reason = resultPermError, noFrom
@@ -175,7 +137,7 @@ func fromOf(header []byte) (address, domain, problem string) {
 	return address, domain, ""
 }
 
-func (j *Judge) spf(ctx context.Context, a Arrival) SPF {
+func (j *Judge) spf(ctx context.Context, a Arrival) waypost.SPFResult {
 	sender, domain := a.MailFrom, a.Hello // RFC 7208 section 2.4: so is the null sender judged
 	if at := strings.LastIndexByte(sender, '@'); at >= 0 {
 		domain = sender[at+1:]
@@ -185,20 +147,20 @@ func (j *Judge) spf(ctx context.Context, a Arrival) SPF {
 	}
 	domain = plain(domain)
 	if !a.Peer.IsValid() {
-		return SPF{Result: string(spf.None), Domain: domain, Reason: "who brought the mail is unknown"}
+		return waypost.SPFResult{Result: string(spf.None), Domain: domain, Reason: "who brought the mail is unknown"}
 	}
 	result, err := spf.CheckHostWithSender(net.IP(a.Peer.AsSlice()), a.Hello, sender,
 		spf.WithResolver(honest{j.Resolver}), spf.WithContext(ctx))
-	out := SPF{Result: string(result), Domain: domain}
+	out := waypost.SPFResult{Result: string(result), Domain: domain}
 	if err != nil && result != spf.Pass {
 		out.Reason = plain(err.Error())
 	}
 	return out
 }
 
-func (j *Judge) dkim(ctx context.Context, header, data []byte) []DKIM {
+func (j *Judge) dkim(ctx context.Context, header, data []byte) []waypost.DKIMResult {
 	if len(header) > maxHeader || len(data) > maxJudged {
-		return []DKIM{{Result: "neutral", Reason: "the message is too large to be checked here"}}
+		return []waypost.DKIMResult{{Result: "neutral", Reason: "the message is too large to be checked here"}}
 	}
 	r := io.Reader(bytes.NewReader(data))
 	if len(header) == len(data) { // without the empty line
@@ -209,12 +171,12 @@ func (j *Judge) dkim(ctx context.Context, header, data []byte) []DKIM {
 		MaxVerifications: maxSignatures,
 	})
 	if err != nil && !errors.Is(err, dkim.ErrTooManySignatures) {
-		return []DKIM{{Result: "neutral", Reason: plain("the message cannot be read: " + err.Error())}}
+		return []waypost.DKIMResult{{Result: "neutral", Reason: plain("the message cannot be read: " + err.Error())}}
 	}
 	names := selectors(header)
-	out := make([]DKIM, 0, len(found))
+	out := make([]waypost.DKIMResult, 0, len(found))
 	for i, f := range found {
-		d := DKIM{Result: resultPass, Domain: plain(strings.ToLower(f.Domain))}
+		d := waypost.DKIMResult{Result: resultPass, Domain: plain(strings.ToLower(f.Domain))}
 		if i < len(names) {
 			d.Selector = plain(names[i])
 		}
@@ -331,7 +293,7 @@ func aligned(from, other string, strict bool) bool {
 }
 
 // results is what a receiver writes into Authentication-Results.
-func (j *Judge) results(v Verdict, a Arrival) string {
+func (j *Judge) results(v waypost.Reception, a Arrival) string {
 	list := []authres.Result{&authres.SPFResult{Value: authres.ResultValue(v.SPF.Result), From: quotable(a.MailFrom), Helo: quotable(a.Hello)}}
 	for _, d := range v.DKIM {
 		list = append(list, &authres.DKIMResult{Value: authres.ResultValue(d.Result), Domain: quotable(d.Domain), Reason: quotable(d.Reason)})
@@ -344,7 +306,7 @@ func (j *Judge) results(v Verdict, a Arrival) string {
 }
 
 // problems says in plain sentences what failed and what to do.
-func problems(v Verdict) []string {
+func problems(v waypost.Reception) []string {
 	var list []string
 	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	switch v.SPF.Result {

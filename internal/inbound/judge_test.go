@@ -12,17 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/waypost/waypost/internal/dkim"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
-func judge(t testing.TB, z zones, a Arrival) Verdict {
+func judge(t testing.TB, z zones, a Arrival) waypost.Reception {
 	t.Helper()
 	v := (&Judge{Hostname: "mx.test", Resolver: z}).Judge(t.Context(), a)
 	harmless(t, v)
 	return v
 }
 
-// harmless is what holds for every verdict.
-func harmless(t testing.TB, v Verdict) {
+// harmless is what holds whatever came in.
+func harmless(t testing.TB, v waypost.Reception) {
 	t.Helper()
 	texts := append([]string{v.From, v.Peer, v.SPF.Domain, v.SPF.Reason, v.SPF.Result, v.DMARC.Domain, v.DMARC.Reason, v.DMARC.Policy, v.Results}, v.Problems...)
 	for _, d := range v.DKIM {
@@ -45,11 +46,11 @@ func TestAMessageInOrderHasNoProblems(t *testing.T) {
 	key := newKey(t)
 	v := judge(t, publish(key), arrival(signed(t, key, "wp1", "sender.test", plainMail)))
 	v.Size = 0
-	want := Verdict{
+	want := waypost.Reception{
 		From: "alarm@sender.test", Peer: "192.0.2.1", TLS: "TLS 1.3 TLS_AES_128_GCM_SHA256",
-		SPF:   SPF{Result: "pass", Domain: "bounce.sender.test", Aligned: true},
-		DKIM:  []DKIM{{Result: "pass", Domain: "sender.test", Selector: "wp1", Aligned: true}},
-		DMARC: DMARC{Result: "pass", Domain: "sender.test", Policy: "reject"},
+		SPF:   waypost.SPFResult{Result: "pass", Domain: "bounce.sender.test", Aligned: true},
+		DKIM:  []waypost.DKIMResult{{Result: "pass", Domain: "sender.test", Selector: "wp1", Aligned: true}},
+		DMARC: waypost.DMARCResult{Result: "pass", Domain: "sender.test", Policy: "reject"},
 		Results: "mx.test; spf=pass smtp.helo=gw.platform.test smtp.mailfrom=b-1@bounce.sender.test; dkim=pass header.d=sender.test; " +
 			"dmarc=pass header.from=sender.test",
 	}
@@ -191,7 +192,7 @@ func TestSignaturesKeepTheirOrderAndSelectors(t *testing.T) {
 	mail = signed(t, key, "wp1", "other.test", mail)
 	// Written so that another reader of headers may not see it.
 	mail = "dkim-SIGNATURE : v=1; a=rsa-sha256;\r\n\ts=odd\r\n\t one; d=odd.test; h=from; b=; bh=\r\n" + mail
-	want := []DKIM{
+	want := []waypost.DKIMResult{
 		{Result: "permerror", Domain: "odd.test", Selector: "oddone"},
 		{Result: "pass", Domain: "other.test", Selector: "wp1"},
 		{Result: "fail", Domain: "sender.test", Selector: "wp2"},
@@ -263,7 +264,7 @@ func TestHostileMessagesAreJudgedInBoundedTimeAndPlainWords(t *testing.T) {
 		if took := time.Since(begun); took > 10*time.Second {
 			t.Errorf("%s: took %v", name, took)
 		}
-		if v.DMARC.Result == "pass" && name != "quoted sender" && len(v.DKIM) > 0 && slices.ContainsFunc(v.DKIM, func(d DKIM) bool { return d.Result == "pass" }) {
+		if v.DMARC.Result == "pass" && name != "quoted sender" && len(v.DKIM) > 0 && slices.ContainsFunc(v.DKIM, func(d waypost.DKIMResult) bool { return d.Result == "pass" }) {
 			t.Errorf("%s: passes: %+v", name, v)
 		}
 		if strings.Count(v.Results, `"`)%2 != 0 || strings.Contains(v.Results, `\`) {

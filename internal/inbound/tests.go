@@ -27,7 +27,7 @@ type Test struct {
 	Address string
 	made    time.Time
 	expires time.Time
-	arrived chan Verdict // has room for the only one
+	arrived chan waypost.Reception // has room for the only one
 }
 
 // Bounds of the addresses.
@@ -57,13 +57,13 @@ func (t *Tests) New(now time.Time) *Test {
 			return nil
 		}
 	}
-	test := &Test{Address: local + "@" + t.domain, made: now, expires: now.Add(testLife), arrived: make(chan Verdict, 1)}
+	test := &Test{Address: local + "@" + t.domain, made: now, expires: now.Add(testLife), arrived: make(chan waypost.Reception, 1)}
 	t.tests[local] = test
 	return test
 }
 
-// Arrived yields the verdict once the mail is there.
-func (t *Test) Arrived() <-chan Verdict { return t.arrived }
+// Arrived yields what was made of the mail once it is there.
+func (t *Test) Arrived() <-chan waypost.Reception { return t.arrived }
 
 // waits reports whether somebody waits for mail at a local part.
 func (t *Tests) waits(local string, now time.Time) bool {

@@ -88,6 +88,12 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 	now := time.Now()
 	soon := now.Add(scanEvery)
 	a, err := q.o.Accounts.Get(ctx, k.key.OperatorID)
+	if waypost.KindOf(err) == waypost.NotFound { // deleted: its mail is being removed
+		if next, err := q.store.NextDue(ctx, k.key); err != nil || !next.IsZero() {
+			c.due, c.parked, c.again = true, true, parkUntil(route.Decision{}, now)
+		}
+		return
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			q.log.Error("cannot read operator", "operator", k.key.OperatorID, "error", err)

@@ -43,6 +43,8 @@ type destination struct {
 	jobs    int                    // in memory, not started
 	waiting [laneCount][]*keyState // for a free slot
 	granted int                    // slots so far, for courtesy
+	pace    float64                // transactions a minute as of paced, see count
+	paced   time.Time
 
 	failures int       // in a row
 	closures int       // in a row
@@ -125,6 +127,7 @@ const (
 func (d *destination) judge(v verdict, why string, now time.Time) bool {
 	switch v {
 	case good:
+		d.count(now)
 		d.reopen()
 		if d.window < float64(d.most) {
 			// By two for every round of sessions, so a site that copes soon gets more.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -61,6 +62,9 @@ func (q *Queue) watchPeers(ctx context.Context, seen map[string]peer) {
 			delete(seen, id)
 		}
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.peers = maps.Clone(seen)
 }
 
 func (q *Queue) takeOver(ctx context.Context, incarnation, name string) {

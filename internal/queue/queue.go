@@ -109,6 +109,7 @@ type Queue struct {
 	ours     map[string]bool                 // deliveries leased to us that are somewhere in memory, and whether started
 	unsaved  map[*system.Finish]*unsavedMark // results that could not be written yet
 	waiting  map[*job]struct{}               // started jobs; a stop lets go of those before the dot
+	peers    map[string]peer                 // other nodes, as the watch over them saw them last
 
 	wake    chan struct{}
 	rescan  atomic.Bool

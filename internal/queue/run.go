@@ -185,6 +185,10 @@ func (q *Queue) reroute(ctx context.Context, r *result, now time.Time) bool {
 		return true
 	}
 	account, err := q.o.Accounts.Get(ctx, j.key.key.OperatorID)
+	if waypost.KindOf(err) == waypost.NotFound {
+		r.giveBackFor("the operator was deleted", now.Add(recheck))
+		return false
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			q.log.Error("cannot read operator", "operator", j.key.key.OperatorID, "error", err)

@@ -9,54 +9,84 @@ import (
 )
 
 // Why says in a sentence why a queued delivery is not being tried now.
-func (q *Queue) Why(a *waypost.Account, d *waypost.Delivery) string {
+func (q *Queue) Why(a *waypost.Account, d *waypost.Delivery) string { return q.Waits(a, d).Text }
+
+// Waits says why a queued delivery is not being tried now.
+func (q *Queue) Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait {
 	now := time.Now()
 	switch {
 	case d.State != waypost.Queued:
-		return ""
+		return waypost.Wait{}
 	case d.Lease != "" && d.Control != "":
-		return d.Control + " was asked for and takes effect before the next step"
+		return waypost.Wait{Reason: waypost.WaitControl, Words: d.Control, Text: d.Control + " was asked for and takes effect before the next step"}
 	case d.Lease != "" && d.Lease != q.lease.incarnation:
-		return "with another node, which tries it when it is its turn"
+		return waypost.Wait{Reason: waypost.WaitOtherNode, Text: "with another node, which tries it when it is its turn"}
 	case d.Lease != "" && q.started(d.ID):
-		return "being tried now"
+		return waypost.Wait{Reason: waypost.WaitTrying, Text: "being tried now"}
 	case d.Held:
-		return "held: " + orText(d.Reason, "waits until somebody releases it")
+		return waypost.Wait{Reason: waypost.WaitHeld, Words: d.Reason, Text: "held: " + orText(d.Reason, "waits until somebody releases it")}
 	}
 	decision := route.Pick(q.o.Platform, a, route.Mail{Kind: d.Kind, Test: isTest(d)}, now)
 	if decision.Route == "" {
-		if decision.Until.IsZero() {
-			return decision.Why
+		w := waypost.Wait{Reason: decision.Wait, Until: decision.Until, Text: decision.Why}
+		if decision.Wait == waypost.WaitRelayFailing {
+			w.Who, w.Words = a.Relay.Host, a.RelayHealth.Reason
 		}
-		return decision.Why + "; next try at " + decision.Until.UTC().Format(time.RFC3339)
+		if !w.Until.IsZero() {
+			w.Text += "; next try at " + stamp(w.Until)
+		}
+		return w
 	}
 	if d.Lease == "" && d.NextAt.After(now) { // what is in memory has a next time in case that we die
-		at := d.NextAt.UTC().Format(time.RFC3339)
 		if d.Attempts == 0 {
-			return "scheduled for " + at
+			return waypost.Wait{Reason: waypost.WaitScheduled, Until: d.NextAt, Text: "scheduled for " + stamp(d.NextAt)}
 		}
-		return "next try at " + at + ": " + orText(d.Reason, "the last try did not get through")
+		return waypost.Wait{
+			Reason: waypost.WaitRetry, Until: d.NextAt, Words: d.Reason,
+			Text: "next try at " + stamp(d.NextAt) + ": " + orText(d.Reason, "the last try did not get through"),
+		}
 	}
+	return q.waitsForRoom(d, decision, now)
+}
+
+// waitsForRoom is Waits for what may go now.
+func (q *Queue) waitsForRoom(d *waypost.Delivery, decision route.Decision, now time.Time) waypost.Wait {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	dest := q.dests[destinationName(d.OperatorID, d.Site, decision)]
+	name, who := "", ""
+	if dest != nil {
+		name = strings.TrimPrefix(dest.name, "site ")
+	}
+	switch decision.Route {
+	case waypost.RouteRelay:
+		who = decision.Relay.Host
+	case waypost.RouteDirect:
+		who = name
+	case waypost.RouteUpstream, waypost.RouteSandbox: // the platform's business
+	}
 	lane := d.Lane.Rank()
 	room := rooms(&q.laneBusy, &q.reserved, q.o.Sessions)[lane]
 	switch {
 	case len(q.unsaved) > 0:
-		return "waits until the results of other mails can be recorded"
+		return waypost.Wait{Reason: waypost.WaitResults, Text: "waits until the results of other mails can be recorded"}
 	case dest != nil && now.Before(dest.closed):
-		return strings.TrimPrefix(dest.name, "site ") + " is left alone until " + dest.closed.UTC().Format(time.RFC3339) + ": " + dest.why
+		return waypost.Wait{
+			Reason: waypost.WaitLeftAlone, Until: dest.closed, Who: who, Words: dest.why,
+			Text: name + " is left alone until " + stamp(dest.closed) + ": " + dest.why,
+		}
 	case dest != nil && dest.free(lane, now) <= 0:
-		return "all sessions to " + strings.TrimPrefix(dest.name, "site ") + " are in use"
+		return waypost.Wait{Reason: waypost.WaitServerBusy, Who: who, Text: "all sessions to " + name + " are in use"}
 	case room.own+room.common == 0:
-		return "all sessions are in use"
+		return waypost.Wait{Reason: waypost.WaitBusy, Text: "all sessions are in use"}
 	case !q.admits(room, lane, d.OperatorID):
-		return "other mail of the operator has all the sessions that it may have now"
+		return waypost.Wait{Reason: waypost.WaitShare, Text: "other mail of the operator has all the sessions that it may have now"}
 	default:
-		return "waits for its turn"
+		return waypost.Wait{Reason: waypost.WaitTurn, Text: "waits for its turn"}
 	}
 }
+
+func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 // started reports whether a delivery is in a session or about to be.
 func (q *Queue) started(id string) bool {

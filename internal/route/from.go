@@ -93,3 +93,19 @@ func EnvelopeFrom(p Platform, a *waypost.Account, from waypost.Address) string {
 	}
 	return from.Email
 }
+
+// DefaultFrom is the author of a mail that names none. In the sandbox of a platform
+// without a domain nothing leaves, so an address that cannot exist (RFC 2606) will do.
+func DefaultFrom(p Platform, a *waypost.Account) waypost.Address {
+	if d, ok := a.DefaultSender(); ok {
+		return named(d, a)
+	}
+	from := p.From
+	if from.Email == "" {
+		from.Email = "no-reply@waypost.invalid"
+	}
+	if a.ID != waypost.PlatformOperatorID || from.Name == "" {
+		from.Name = a.Name
+	}
+	return from
+}

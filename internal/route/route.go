@@ -54,23 +54,24 @@ type Mail struct {
 
 // Decision is a route, or the reason why there is none now.
 type Decision struct {
-	Route waypost.RouteKind // "" for none
-	Relay *waypost.Relay    // for routes relay and upstream
-	Why   string            // in a sentence for people: why this route, or why it waits
-	Until time.Time         // when there may be a route again; zero: when somebody changes something
-	Probe bool              // the relay is failing and this is the one try that finds out
+	Route waypost.RouteKind  // "" for none
+	Relay *waypost.Relay     // for routes relay and upstream
+	Why   string             // in a sentence for people: why this route, or why it waits
+	Wait  waypost.WaitReason // why it waits, "" with a route
+	Until time.Time          // when there may be a route again; zero: when somebody changes something
+	Probe bool               // the relay is failing and this is the one try that finds out
 }
 
 // Pick chooses the route of an attempt made now.
 func Pick(p Platform, a *waypost.Account, m Mail, now time.Time) Decision {
 	if a.Suspended && m.Kind != waypost.KindSecurity {
-		return Decision{Why: "the operator is suspended"}
+		return Decision{Why: "the operator is suspended", Wait: waypost.WaitSuspended}
 	}
 	if m.Test {
 		return Decision{Route: waypost.RouteSandbox, Why: "submitted with a test key"}
 	}
 	if a.Withdrawn {
-		return Decision{Why: "the operator's product no longer includes the gateway it is bound to"}
+		return Decision{Why: "the operator's product no longer includes the gateway it is bound to", Wait: waypost.WaitWithdrawn}
 	}
 	switch a.Gateway {
 	case waypost.GatewaySMTP:
@@ -78,19 +79,19 @@ func Pick(p Platform, a *waypost.Account, m Mail, now time.Time) Decision {
 	case waypost.GatewayBuiltin:
 		return pickBuiltin(p)
 	default:
-		return Decision{Why: "no gateway is bound"}
+		return Decision{Why: "no gateway is bound", Wait: waypost.WaitNoGateway}
 	}
 }
 
 func pickRelay(a *waypost.Account, now time.Time) Decision {
 	if a.Relay == nil {
-		return Decision{Why: "the operator's SMTP server has no settings"}
+		return Decision{Why: "the operator's SMTP server has no settings", Wait: waypost.WaitNoServer}
 	}
 	if h := a.RelayHealth; h.Failing() {
 		if now.Before(h.NextProbe) {
 			return Decision{
 				Why:   fmt.Sprintf("%s is failing: %s", a.Relay.Host, h.Reason),
-				Until: h.NextProbe,
+				Until: h.NextProbe, Wait: waypost.WaitRelayFailing,
 			}
 		}
 		return Decision{

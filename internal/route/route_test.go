@@ -164,7 +164,10 @@ func TestPick(t *testing.T) {
 			if !strings.Contains(got.Why, tt.why) {
 				t.Errorf("why = %q, want something about %q", got.Why, tt.why)
 			}
-			got.Why = ""
+			if (got.Wait == "") != (got.Route != "") {
+				t.Errorf("route %q, waits for %q", got.Route, got.Wait)
+			}
+			got.Why, got.Wait = "", ""
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}

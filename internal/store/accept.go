@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -16,12 +17,14 @@ import (
 // id, with their bodies and deliveries.
 type Accepting struct {
 	OperatorID  string
+	Actor       string // who handed the messages over; "" names their credential or source
 	Messages    []waypost.Message
 	Bodies      []Body
 	Deliveries  []waypost.Delivery // states queued or suppressed
 	Events      []waypost.Event    // one for each suppressed delivery; the accepted event is made here
 	EraseAt     time.Time          // when content goes
 	Idempotency *Idempotency       // nil for none
+	Audit       []waypost.AuditEntry
 	At          time.Time
 }
 
@@ -98,7 +101,7 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 			tally.Accepted(m.OperatorID, m.Kind, a.At, int64(count[m.ID]))
 			events = append(events, waypost.Event{
 				OperatorID: m.OperatorID, MessageID: m.ID, Type: waypost.EventAccepted, To: waypost.Queued,
-				Count: count[m.ID], Actor: actor(m), At: a.At,
+				Count: count[m.ID], Actor: cmp.Or(a.Actor, actor(m)), At: a.At,
 			})
 		}
 		events = append(events, a.Events...)
@@ -129,6 +132,9 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 			return err
 		}
 		events = append(events, erased...)
+		if err := WriteAudit(ctx, tx, a.Audit...); err != nil {
+			return err
+		}
 	}
 	if err := WriteEvents(ctx, tx, events); err != nil {
 		return err

@@ -27,21 +27,44 @@ type Credential struct {
 	FromPolicy  waypost.FromPolicy
 	Created     time.Time
 	Revoked     time.Time // zero: valid
+	Used        time.Time // last, to a minute or so; zero for never
 }
 
 // Credentials lists an operator's credentials, revoked ones too, oldest first.
 func (s *Store) Credentials(ctx context.Context, operatorID string) ([]Credential, error) {
 	rows, err := s.queries().Credentials(ctx, operatorID)
+	return credentials(rows, err)
+}
+
+// CredentialPage lists an operator's credentials, revoked ones too, newest first, before
+// the one whose id is cursor; limit 0 means 50.
+func (s *Store) CredentialPage(ctx context.Context, operatorID, cursor string, limit int) ([]Credential, error) {
+	rows, err := s.queries().CredentialPage(ctx, tenantsql.CredentialPageParams{
+		OperatorID: operatorID, Before: before(cursor), Most: int64(pageSize(limit)),
+	})
+	return credentials(rows, err)
+}
+
+// Credential reads one of an operator's credentials. The error is NotFound.
+func (s *Store) Credential(ctx context.Context, operatorID, id string) (Credential, error) {
+	row, err := s.queries().Credential(ctx, tenantsql.CredentialParams{OperatorID: operatorID, ID: id})
+	if err != nil {
+		return Credential{}, one(err, "credential")
+	}
+	return CredentialOf(CredentialRow(row))
+}
+
+func credentials[R tenantsql.CredentialsRow | tenantsql.CredentialPageRow](rows []R, err error) ([]Credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list credentials: %w", err)
 	}
-	credentials := make([]Credential, len(rows))
+	list := make([]Credential, len(rows))
 	for i, row := range rows {
-		if credentials[i], err = CredentialOf(CredentialRow(row)); err != nil {
+		if list[i], err = CredentialOf(CredentialRow(row)); err != nil {
 			return nil, err
 		}
 	}
-	return credentials, nil
+	return list, nil
 }
 
 // RevokeCredential ends the use of an operator's credential. Revoking twice is no
@@ -75,6 +98,7 @@ type CredentialRow struct {
 	FromPolicy  string
 	Created     int64
 	Revoked     int64
+	Used        int64
 }
 
 // CredentialOf makes a credential of its row.
@@ -82,7 +106,7 @@ func CredentialOf(row CredentialRow) (Credential, error) {
 	c := Credential{
 		ID: row.ID, OperatorID: row.OperatorID, Name: row.Name, Hint: row.KeyHint, Test: row.Test,
 		DefaultKind: waypost.Kind(row.DefaultKind), FromPolicy: waypost.FromPolicy(row.FromPolicy),
-		Created: waypost.FromMillis(row.Created), Revoked: waypost.FromMillis(row.Revoked),
+		Created: waypost.FromMillis(row.Created), Revoked: waypost.FromMillis(row.Revoked), Used: waypost.FromMillis(row.Used),
 	}
 	if err := json.Unmarshal([]byte(row.Networks), &c.Networks); err != nil {
 		return c, fmt.Errorf("networks of credential %s: %w", row.ID, err)

@@ -187,8 +187,7 @@ func (s *Store) DomainEvents(ctx context.Context, operatorID, name, cursor strin
 func WriteDomainEvents(ctx context.Context, tx *engine.Tx, events []waypost.DomainEvent) error {
 	q := tenantsql.New(tx)
 	for i, e := range events {
-		// Ids sort in the order of writing, which within a millisecond is left to chance.
-		e.ID = waypost.NewIDAt(e.At.Add(time.Duration(i) * time.Millisecond))
+		e.ID = waypost.NewIDAt(e.At.Add(time.Duration(i) * time.Microsecond)) // they sort in this order
 		if err := insertDomainEvent(ctx, q, e); err != nil {
 			return err
 		}

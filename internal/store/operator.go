@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -13,7 +14,7 @@ import (
 // Operator reads an operator. The error is NotFound if there is none.
 func (s *Store) Operator(ctx context.Context, operatorID string) (waypost.Operator, error) {
 	row, err := s.queries().Operator(ctx, operatorID)
-	return operatorOf(row), one(err, "operator")
+	return OperatorOf(row), one(err, "operator")
 }
 
 // SaveOperator reads an operator, lets edit change it, and writes it, in one
@@ -25,11 +26,14 @@ func (s *Store) SaveOperator(ctx context.Context, by waypost.Actor, operatorID s
 		if err != nil {
 			return one(err, "operator")
 		}
-		o := operatorOf(row)
+		o := OperatorOf(row)
 		if err := edit(&o); err != nil {
 			return err
 		}
-		action, detail := operatorChange(operatorOf(row), o)
+		if o == OperatorOf(row) {
+			return nil
+		}
+		action, detail := operatorChange(OperatorOf(row), o)
 		if err := audit(ctx, tx, by, operatorID, action, o.Name, detail); err != nil {
 			return err
 		}
@@ -52,6 +56,7 @@ func operatorChange(was, is waypost.Operator) (action, detail string) {
 		{"contact", was.Contact, is.Contact},
 		{"uncertain", string(was.Uncertain), string(is.Uncertain)},
 		{"gateway", string(was.Gateway), string(is.Gateway)},
+		{"mails a minute", strconv.Itoa(was.PerMinute), strconv.Itoa(is.PerMinute)},
 	} {
 		if f.was != f.is {
 			list = append(list, fmt.Sprintf("%s: %q, was %q", f.name, f.is, f.was))
@@ -64,16 +69,17 @@ func updateOperator(ctx context.Context, q *tenantsql.Queries, operatorID string
 	return q.UpdateOperator(ctx, tenantsql.UpdateOperatorParams{
 		ID: operatorID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
 		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
-		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML,
+		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, PerMinute: int64(o.PerMinute),
 	})
 }
 
-func operatorOf(row tenantsql.Operator) waypost.Operator {
+// OperatorOf is an operator as its row has it; store/system reads the same rows.
+func OperatorOf(row tenantsql.Operator) waypost.Operator {
 	return waypost.Operator{
 		ID: row.ID, ParentID: row.ParentID, Name: row.Name, Product: waypost.Product(row.Product), Contact: row.Contact,
 		Suspended: row.Suspended, Gateway: waypost.GatewayType(row.Gateway), Uncertain: waypost.UncertainPolicy(row.UncertainPolicy),
 		ReplyTo: row.ReplyTo, Signature: waypost.Signature{Text: row.SignatureText, HTML: row.SignatureHtml},
-		Created: waypost.FromMillis(row.Created),
+		PerMinute: int(row.PerMinute), Created: waypost.FromMillis(row.Created),
 	}
 }
 

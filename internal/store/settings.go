@@ -31,7 +31,7 @@ func (s *Store) SaveEmailSettings(ctx context.Context, by waypost.Actor, operato
 		if err != nil {
 			return one(err, "operator")
 		}
-		o := operatorOf(row)
+		o := OperatorOf(row)
 		if err := audit(ctx, tx, by, operatorID, "settings.save", "", e.changes(o)); err != nil {
 			return err
 		}

@@ -115,6 +115,23 @@ func (t *Tally) rows(operator string, kind waypost.Kind, at time.Time) (total, h
 	return total, hour
 }
 
+// AllOperators is the id under which the roll-up of all operators together is kept.
+const AllOperators = ""
+
+// hours is the roll-up of each operator and of all of them together.
+func (t *Tally) hours() map[hourKey]*Counts {
+	hours := make(map[hourKey]*Counts, 2*len(t.byHour))
+	for key, c := range t.byHour {
+		hours[key] = c
+		key.operator = AllOperators
+		if hours[key] == nil {
+			hours[key] = &Counts{}
+		}
+		hours[key].Add(*c)
+	}
+	return hours
+}
+
 // Write adds the tally to the counter and rollup rows of a node. Rows are written in
 // key order, so that two writers of one node could not deadlock.
 func (t *Tally) Write(ctx context.Context, tx *engine.Tx, node string) error {
@@ -129,7 +146,8 @@ func (t *Tally) Write(ctx context.Context, tx *engine.Tx, node string) error {
 	if err := tx.Rows(ctx, counterHead, counterTail, nil, 9, args); err != nil {
 		return err
 	}
-	keys := slices.SortedFunc(maps.Keys(t.byHour), func(a, b hourKey) int {
+	hours := t.hours()
+	keys := slices.SortedFunc(maps.Keys(hours), func(a, b hourKey) int {
 		if c := strings.Compare(a.operator, b.operator); c != 0 {
 			return c
 		}
@@ -140,7 +158,7 @@ func (t *Tally) Write(ctx context.Context, tx *engine.Tx, node string) error {
 	})
 	args = make([]any, 0, 11*len(keys))
 	for _, k := range keys {
-		c := t.byHour[k]
+		c := hours[k]
 		args = append(args, k.operator, k.hour, string(k.kind), node,
 			c.Accepted, c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain)
 	}

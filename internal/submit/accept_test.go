@@ -410,6 +410,31 @@ func TestTestMailUsesTheSettingsUnderTest(t *testing.T) {
 	w.settled(1, 0)
 }
 
+func TestEventsNameWhoHandedTheMailOver(t *testing.T) {
+	w := newWorld(t, nil)
+	for want, change := range map[string]func(*waypost.Submission){
+		"credential:cred": func(*waypost.Submission) {},
+		"notice":          func(s *waypost.Submission) { s.Principal.CredentialID, s.Source = "", "notice" },
+		"user:u-1": func(s *waypost.Submission) {
+			s.Principal = waypost.Principal{UserID: "u-1", OperatorID: "op"}
+			s.Kind, s.Once = waypost.KindTest, &waypost.Once{Account: newAccount("op")}
+		},
+	} {
+		s := submission()
+		change(&s)
+		id := w.mustAccept(s).ID
+		events, err := w.db.Store.Events(t.Context(), "op", id)
+		if err != nil || len(events) != 1 || events[0].Type != waypost.EventAccepted || events[0].Actor != want {
+			t.Errorf("%s: %+v, %v", want, events, err)
+		}
+	}
+	s := submission() // a person too sends for its own operator only
+	s.Principal, s.OperatorID = waypost.Principal{UserID: "u-1", OperatorID: "other"}, "op"
+	s.Kind, s.Once = waypost.KindTest, &waypost.Once{Account: newAccount("op")}
+	_, err := w.accept(s)
+	refused(t, err, waypost.Forbidden, "operator_not_allowed", "5.7.1")
+}
+
 func TestTestMailIsRefusedWhenTheQueueDoesNotTakeIt(t *testing.T) {
 	w := newWorld(t, nil)
 	w.queue.full = true

@@ -137,6 +137,19 @@ func (d *draft) check() error {
 	if !d.p.rates.allow(s.Principal.CredentialID, d.now) {
 		return waypost.NewError(waypost.RateLimited, "rate_limited", "too many mails with this credential; slow down and try again")
 	}
+	return d.checkOperatorRate()
+}
+
+// checkOperatorRate heeds the operator's own limit. Mail of kind security goes past it: a
+// storm of notifications must not keep people from signing in.
+func (d *draft) checkOperatorRate() error {
+	if d.sub.Kind == waypost.KindSecurity || d.sub.Once != nil {
+		return nil
+	}
+	if !d.p.operators.allowAt(d.account.ID, d.account.PerMinute, d.now) {
+		return waypost.NewError(waypost.RateLimited, "operator_rate_limited",
+			fmt.Sprintf("the operator may send %d mails a minute; slow down and try again", d.account.PerMinute))
+	}
 	return nil
 }
 
@@ -220,32 +233,35 @@ func (d *draft) checkRecipients() error {
 	return nil
 }
 
-// rates limit how many mails a credential submits, a minute's worth at once.
+// rates limit how many mails a credential or an operator submits, a minute's worth at once.
 type rates struct {
 	perMinute int
 	mu        sync.Mutex
 	limits    map[string]*rate.Limiter
 }
 
-// maxRates bounds how many credentials are remembered; past it all start afresh.
+// maxRates bounds how many are remembered; past it all start afresh.
 const maxRates = 10000
 
 func newRates(perMinute int) *rates {
 	return &rates{perMinute: perMinute, limits: map[string]*rate.Limiter{}}
 }
 
-func (r *rates) allow(credential string, now time.Time) bool {
-	if r.perMinute <= 0 || credential == "" {
+func (r *rates) allow(key string, now time.Time) bool { return r.allowAt(key, r.perMinute, now) }
+
+// allowAt is allow for a limit of its own, which may be another one than before.
+func (r *rates) allowAt(key string, perMinute int, now time.Time) bool {
+	if perMinute <= 0 || key == "" {
 		return true
 	}
 	r.mu.Lock()
-	limit := r.limits[credential]
-	if limit == nil {
+	limit := r.limits[key]
+	if limit == nil || limit.Burst() != perMinute {
 		if len(r.limits) >= maxRates {
 			clear(r.limits)
 		}
-		limit = rate.NewLimiter(rate.Limit(float64(r.perMinute)/60), r.perMinute)
-		r.limits[strings.Clone(credential)] = limit
+		limit = rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)
+		r.limits[strings.Clone(key)] = limit
 	}
 	r.mu.Unlock()
 	return limit.AllowN(now, 1)

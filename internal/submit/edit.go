@@ -37,7 +37,7 @@ func (d *draft) edit() error {
 	}
 	m.Subject = d.header.Text("Subject")
 	m.Header, m.Body = d.header.Bytes(), d.body
-	if !d.account.Signature.Empty() {
+	if !d.account.Signature.Empty() && s.Again == nil {
 		header, body, changed, reason := message.AppendSignature(m.Header, m.Body, d.account.Signature)
 		if changed {
 			m.Header, m.Body = header, body

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/dns"
@@ -69,9 +70,10 @@ type Retention struct {
 
 // Pipeline accepts submissions.
 type Pipeline struct {
-	o      Options
-	rates  *rates
-	domain string // of the platform, A-labels; "" for none
+	o         Options
+	rates     *rates // by credential
+	operators *rates
+	domain    string // of the platform, A-labels; "" for none
 }
 
 // New returns a Pipeline.
@@ -98,7 +100,7 @@ func New(o Options) *Pipeline {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{o: o, rates: newRates(l.PerMinute)}
+	p := &Pipeline{o: o, rates: newRates(l.PerMinute), operators: newRates(0)}
 	if domain, err := dns.ToASCII(waypost.DomainOf(o.Platform.From.Email)); err == nil {
 		p.domain = domain
 	}
@@ -242,6 +244,15 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 	a := &store.Accepting{
 		OperatorID: d.account.ID, Messages: []waypost.Message{*m}, Bodies: []store.Body{{ID: m.BodyID, Data: m.Body}},
 		Deliveries: d.deliveries, Events: d.events, EraseAt: d.eraseAt(), At: d.now,
+	}
+	if d.sub.Principal.UserID != "" {
+		a.Actor = d.sub.Principal.Actor()
+	}
+	if again := d.sub.Again; again != nil {
+		a.Audit = append(a.Audit, waypost.AuditEntry{
+			OperatorID: d.account.ID, Actor: again.By, Action: "message.resend", Target: strings.Join(d.sub.Recipients, ", "),
+			Detail: again.Of + " as " + receipt.ID, At: d.now,
+		})
 	}
 	if d.hash != nil {
 		a.Idempotency = &store.Idempotency{Key: d.idempotencyKey(), Hash: d.hash, Receipt: receipt, Created: d.now}

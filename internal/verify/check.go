@@ -239,7 +239,7 @@ func (i *Item) look(ctx context.Context, source Source, name string, t dns.Type)
 			}
 		}
 		if len(without) > 0 {
-			i.Servers = "Not all name servers have the same yet; different at " + strings.Join(without, ", ") + "."
+			i.Servers = serversDiffer + strings.Join(without, ", ") + "."
 		}
 	}
 	return found, true
@@ -257,7 +257,7 @@ func (c *Checker) cached(ctx context.Context, item *Item, name string) {
 		return
 	}
 	if _, err := c.Caches.LookupTXT(ctx, name); dns.IsNotFound(err) {
-		item.Servers = "Published. Resolvers that asked before still remember that there was nothing; that passes within hours."
+		item.Servers = serversCached
 	}
 }
 

@@ -1,6 +1,9 @@
 package verify
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Verdict is what a check thinks of one record.
 type Verdict string
@@ -35,6 +38,22 @@ type Item struct {
 	Verdict  Verdict  `json:"verdict"`
 	Advice   []Advice `json:"advice"`  // empty if there is nothing to do
 	Servers  string   `json:"servers"` // what only some name servers, or only caches, see; "" if all agree
+}
+
+// What Item.Servers says.
+const (
+	serversDiffer = "Not all name servers have the same yet; different at "
+	serversCached = "Published. Resolvers that asked before still remember that there was nothing; that passes within hours."
+)
+
+// Behind takes Servers apart, for who says it in another language: the name servers that
+// have something else, as a list for people, or that only caches do not see the record yet.
+func (i Item) Behind() (servers string, cached bool) {
+	servers, differ := strings.CutPrefix(i.Servers, serversDiffer)
+	if !differ {
+		servers = ""
+	}
+	return strings.TrimSuffix(servers, "."), i.Servers == serversCached
 }
 
 // Report is the outcome of one check of a domain.

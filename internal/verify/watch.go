@@ -1,7 +1,7 @@
 package verify
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -118,7 +118,7 @@ func (j *judge) doubt(item Item, before map[Part]Doubt) {
 		}
 	case item.Verdict == OK:
 		if doubt.Told {
-			j.event(waypost.DomainMended, describe(item.Part)+" is right again")
+			j.event(waypost.DomainMended, describe(item.Part)+driftIs+driftMended)
 		}
 	default:
 		if !doubted {
@@ -127,7 +127,7 @@ func (j *judge) doubt(item Item, before map[Part]Doubt) {
 		doubt.Checks++
 		if !doubt.Told && doubt.Checks >= confirmChecks && j.now.Sub(doubt.Since) >= confirmAfter {
 			doubt.Told = true
-			j.event(waypost.DomainDrifted, fmt.Sprintf("%s is %s", describe(item.Part), item.Verdict))
+			j.event(waypost.DomainDrifted, describe(item.Part)+driftIs+string(item.Verdict))
 		}
 		j.c.Watch.Doubts[item.Part] = doubt
 	}
@@ -169,6 +169,26 @@ func (j *judge) schedule(looked time.Time) {
 		wait = min(wait, watchedEvery)
 	}
 	j.c.Next = j.now.Add(wait)
+}
+
+// What stands between record and verdict in the details of events about drift.
+const (
+	driftIs     = " is "
+	driftMended = "right again"
+)
+
+// ReadDrift takes the detail of a drifted or a mended event apart, for who says it in
+// another language: which record it is about, and what was found.
+func ReadDrift(detail string) (p Part, v Verdict, ok bool) {
+	for _, p := range []Part{Ownership, SPFPart, DKIM1, DKIM2, DMARCPart, ReturnPath} {
+		if found, ok := strings.CutPrefix(detail, describe(p)+driftIs); ok {
+			if found == driftMended {
+				return p, OK, true
+			}
+			return p, Verdict(found), true
+		}
+	}
+	return "", "", false
 }
 
 func describe(p Part) string {

@@ -18,6 +18,18 @@ type Domain struct {
 	Created    time.Time
 }
 
+// State is how far the domain has come: "claimed", "proven" or "authorized".
+func (d Domain) State() string {
+	switch {
+	case !d.Authorized.IsZero():
+		return "authorized"
+	case !d.Proven.IsZero():
+		return "proven"
+	default:
+		return "claimed"
+	}
+}
+
 // DomainEventType says what happened to a domain.
 type DomainEventType string
 

@@ -33,7 +33,7 @@ type Event struct {
 	From, To   State  // state before and after, "" where none changed
 	Count      int    // deliveries concerned, 1 unless it is about a message
 	Attempt    int    // number of the attempt behind it, 0 if none
-	Actor      string // "", or who asked: "credential:ID", "cli", "policy", "node:ID"
+	Actor      string // "", or who asked: "user:ID", "credential:ID", "cli", "policy", "node:ID"
 	Detail     string // for people; never content, never a secret
 	At         time.Time
 }

@@ -16,6 +16,9 @@ const (
 	ProductOnPremise  Product = "on_premise"
 )
 
+// Products lists them in the order people read them in.
+func Products() []Product { return []Product{ProductServermate, ProductCloud, ProductOnPremise} }
+
 // ParseProduct returns the product named s, and whether there is one.
 func ParseProduct(s string) (Product, bool) {
 	switch p := Product(s); p {
@@ -37,7 +40,57 @@ type Operator struct {
 	Uncertain UncertainPolicy
 	ReplyTo   string // default Reply-To, "" for none
 	Signature Signature
+	PerMinute int // mails that each node accepts a minute; 0 for no limit
 	Created   time.Time
+}
+
+// OperatorFilter picks operators; its zero value picks all.
+type OperatorFilter struct {
+	Name     string // a part of the name, or the whole id; case does not matter
+	ParentID string
+	Trouble  OperatorTrouble
+}
+
+// OperatorTrouble is why an operator needs a look.
+type OperatorTrouble string
+
+// The troubles.
+const (
+	TroubleSuspended OperatorTrouble = "suspended"
+	TroubleFailing   OperatorTrouble = "failing" // its relay
+	TroubleGateway   OperatorTrouble = "gateway" // none is bound, or one that its product does not allow
+)
+
+// OperatorTroubles lists them.
+func OperatorTroubles() []OperatorTrouble {
+	return []OperatorTrouble{TroubleFailing, TroubleGateway, TroubleSuspended}
+}
+
+// OperatorEntry is an operator in a listing of all.
+type OperatorEntry struct {
+	Operator
+	ParentName   string
+	Withdrawn    bool      // the product does not allow the bound gateway
+	FailingSince time.Time // of its relay, if it is bound; zero while it works
+	FailingWhy   string
+}
+
+// RemovedOperator is an operator that was deleted.
+type RemovedOperator struct {
+	ID        string
+	Name      string
+	Deleted   time.Time
+	Finished  time.Time // when nothing was left of it but counters and the audit log; zero before
+	Messages  int64     // removed so far
+	Cancelled int64     // deliveries among them that were queued
+}
+
+// Entitlement says whether operators of a product may use a gateway.
+type Entitlement struct {
+	Product Product
+	Gateway GatewayType
+	Allowed bool
+	Initial bool // bound to a new operator of the product
 }
 
 // Signature is appended to every mail of an operator. Either part may be empty;

@@ -45,6 +45,7 @@ const (
 // Principal is who asks, after authentication.
 type Principal struct {
 	CredentialID string
+	UserID       string // a person who signed in, instead of a credential
 	OperatorID   string // "" for a platform credential that named none
 	Platform     bool   // the credential is the platform's
 	Test         bool   // a test key: its mail always goes to the sandbox
@@ -59,13 +60,18 @@ func (p Principal) Has(s Scope) bool {
 }
 
 // Actor names the principal in events.
-func (p Principal) Actor() string { return "credential:" + p.CredentialID }
+func (p Principal) Actor() string {
+	if p.UserID != "" {
+		return "user:" + p.UserID
+	}
+	return "credential:" + p.CredentialID
+}
 
 // Submission is a mail as handed over, whatever protocol brought it.
 type Submission struct {
 	Principal  Principal
 	OperatorID string
-	Source     string // "smtp", "api", "notice", "test": for the Received field and the log
+	Source     string // "smtp", "api", "panel", "notice", "test": for the Received field and the log
 	Peer       string // client address, "" if there is none
 	HelloName  string // what an SMTP client called itself
 	Protocol   string // "ESMTPSA" and the like (RFC 3848), "HTTP" ...
@@ -84,7 +90,15 @@ type Submission struct {
 	IdempotencyKey string
 	BatchID        string // set when one request became several messages
 	Once           *Once  // set for test mails only
+	Again          *Again // set for what was accepted before, only
 	BodySHA256     []byte // set by callers whose request is more than Message; else made from it
+}
+
+// Again marks a submission as one that was accepted before, so that it has the operator's
+// signature already, and says whose doing it is, for the audit log.
+type Again struct {
+	Of string // id of the message
+	By Actor
 }
 
 // Receipt is the answer to a submission.

@@ -15,7 +15,7 @@ import (
 // claimDomain adds a domain as an operator does.
 func claimDomain(t testing.TB, db *storetest.DB, operatorID, name string) store.CheckedDomain {
 	t.Helper()
-	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof of " + operatorID, Created: storetest.Now()}
+	d := waypost.Domain{ID: waypost.NewID(), OperatorID: operatorID, Name: name, Proof: "proof of " + operatorID, Created: storetest.Now().Add(-2 * time.Second)}
 	if err := db.Store.ClaimDomain(t.Context(), waypost.CommandLine(), operatorID, d, 100); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func claimDomain(t testing.TB, db *storetest.DB, operatorID, name string) store.
 func proven(d store.CheckedDomain) store.DomainCheck {
 	now := storetest.Now()
 	c := store.DomainCheck{CheckedDomain: d, Before: d.Checked, Assign: true, Events: []waypost.DomainEvent{{
-		OperatorID: d.OperatorID, DomainID: d.ID, Name: d.Name, Type: waypost.DomainAuthorized, Actor: "policy", At: now,
+		OperatorID: d.OperatorID, DomainID: d.ID, Name: d.Name, Type: waypost.DomainAuthorized, Actor: "policy", At: now.Add(-time.Second),
 	}}}
 	c.Proven, c.Authorized, c.Checked, c.Next = now, now, d.Checked.Add(time.Second), now.Add(time.Hour)
 	if d.Checked.IsZero() {

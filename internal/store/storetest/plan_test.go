@@ -192,6 +192,11 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 	queue := func(state system.QueueState) func() {
 		return func() { _, _, err := y.QueueList(ctx, system.QueueFilter{State: state}, "", 10); must(err) }
 	}
+	filtered := func(f system.QueueFilter) func() {
+		return func() { _, _, err := y.QueueList(ctx, f, "", 10); must(err) }
+	}
+	_, err := y.CreateOperator(ctx, waypost.CommandLine(), waypost.Operator{ID: "op1", Name: "One", Product: waypost.ProductCloud})
+	must(err)
 	for _, c := range []struct {
 		what string
 		do   func()
@@ -223,6 +228,7 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 		{"mail", func() { _, err := y.Mail(ctx, a.Messages[0].ID); must(err) }, ""},
 		{"message", func() { _, err := s.Message(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"batch", func() { _, err := s.Message(ctx, "op", "a batch"); must(err) }, "message_batch"},
+		{"waiting", func() { _, err := s.Waiting(ctx, "op", []string{a.Messages[0].ID, "x"}); must(err) }, "delivery_message"},
 		{"content", func() { _, _, err := s.Content(ctx, "op", a.Messages[0].ID); must(err) }, ""},
 		{"attempts", func() { _, err := s.Attempts(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"events", func() { _, err := s.Events(ctx, "op", a.Messages[0].ID); must(err) }, ""},
@@ -238,10 +244,25 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 		{"queue", queue(""), "delivery_expiry"},
 		{"queue, leased", queue(system.QueueLeased), "delivery_lease"},
 		{"queue, held", queue(system.QueueHeld), "delivery_held"},
+		{"queue of an operator", filtered(system.QueueFilter{OperatorID: "op"}), "delivery_due"},
+		{"queue to a domain", filtered(system.QueueFilter{Domain: "site7.test"}), "delivery_due"},
+		{"backlogs", func() { _, _, err := y.Backlogs(ctx, system.QueueFilter{}, "", 10); must(err) }, "delivery_due"},
+		{"backlogs to a domain", func() { _, _, err := y.Backlogs(ctx, system.QueueFilter{Domain: "site7.test"}, "", 10); must(err) }, "delivery_due"},
+		{"standing", func() { _, err := s.Standing(ctx, "op"); must(err) }, "delivery_due|using delivery_expiry"},
+		{"leased of an operator", func() { _, err := s.Standing(ctx, "op"); must(err) }, "delivery_lease"},
+		{"leased of an operator, counted", func() { _, err := s.Conservation(ctx, "op"); must(err) }, "delivery_lease"},
+		{"delays", func() { _, err := s.Delays(ctx, "op"); must(err) }, "delivery_message"},
+		{"held", func() { _, err := y.Held(ctx, "op"); must(err) }, "delivery_held"},
+		{"removal", func() {
+			must(y.RemoveOperator(ctx, waypost.CommandLine(), "op1", now))
+			_, err := y.RemoveSome(ctx, now)
+			must(err)
+		}, ""},
 		{"queue depth", func() { _, err := y.QueueDepth(ctx); must(err) }, "delivery_due"},
 		{"retention", func() { _, err := y.Retention(ctx, now.Add(day(8)), usualRetention()); must(err) }, "message_erase"},
 		{"retirement", func() { _, err := y.Retention(ctx, now.Add(day(100)), usualRetention()); must(err) }, "delivery_message"},
 		{"purge", func() { _, err := y.Retention(ctx, now.Add(day(100)), usualRetention()); must(err) }, "suppression_expires"},
+		{"sandbox of one", func() { _, _, err := y.SandboxAll(ctx, "op", "", 5); must(err) }, "sandbox_operator"},
 		{"sandbox", func() { _, _, err := s.SandboxList(ctx, "op", "", 5); must(err) }, "sandbox_operator"},
 	} {
 		seen := rec.during(c.do)

@@ -99,7 +99,8 @@ func received(t testing.TB, db *storetest.DB) int64 {
 
 func TestManyNodesAtOnceKeepNoMoreThanThereIsRoomFor(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
-		db.Exec(t, "INSERT INTO operator VALUES ('op', '', 'Op', 'servermate', '', FALSE, '', 'retry', '', '', '', 0)")
+		db.Exec(t, `INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created)
+VALUES ('op', '', 'Op', 'servermate', '', FALSE, '', 'retry', '', '', '', 0)`)
 		nodes := []*storetest.DB{db, db}
 		if db.Name == "postgres" { // SQLite has one process
 			nodes = []*storetest.DB{db, db.Node(t, "node-b"), db.Node(t, "node-c")}

@@ -192,3 +192,23 @@ func TestSearchIsBoundedAndSaysSo(t *testing.T) {
 		}
 	})
 }
+
+func TestWaitingNamesOneQueuedDeliveryOfEachMessage(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		done := storetest.Mail{}.Accepting()
+		done.Deliveries[0].State = waypost.Delivered
+		if err := db.Store.Accept(t.Context(), done); err != nil {
+			t.Fatal(err)
+		}
+		two := accept(t, db, storetest.Mail{To: []string{"a@example.test", "b@example.test"}})
+		ids := []string{done.Messages[0].ID, two.Messages[0].ID, "none"}
+		got, err := db.Store.Waiting(t.Context(), two.OperatorID, ids)
+		first := min(two.Deliveries[0].ID, two.Deliveries[1].ID)
+		if err != nil || len(got) != 1 || got[two.Messages[0].ID].ID != first {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if got, err = db.Store.Waiting(t.Context(), two.OperatorID, nil); err != nil || len(got) != 0 {
+			t.Errorf("of none: %+v, %v", got, err)
+		}
+	})
+}

@@ -112,6 +112,8 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			},
 			"HasSuppressions": func(op string) (bool, error) { return s.HasSuppressions(ctx, op) },
 			"Credentials":     func(op string) (bool, error) { l, err := s.Credentials(ctx, op); return len(l) > 0, err },
+			"CredentialPage":  func(op string) (bool, error) { l, err := s.CredentialPage(ctx, op, "", 10); return len(l) > 0, err },
+			"Credential":      func(op string) (bool, error) { c, err := s.Credential(ctx, op, credential.ID); return c.ID != "", err },
 			"FindIdempotency": func(op string) (bool, error) { i, err := s.FindIdempotency(ctx, op, "key"); return i != nil, err },
 			"Messages": func(op string) (bool, error) {
 				for _, f := range []store.MessageFilter{
@@ -142,6 +144,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				l, err := s.Events(ctx, op, batch.Messages[0].ID)
 				return len(l) > 0, err
 			},
+			"Waiting": func(op string) (bool, error) {
+				m, err := s.Waiting(ctx, op, []string{batch.Messages[0].ID, batch.Messages[1].ID})
+				return len(m) > 0, err
+			},
 			"Content": func(op string) (bool, error) {
 				h, _, err := s.Content(ctx, op, batch.Messages[0].ID)
 				return h != nil, err
@@ -151,6 +157,12 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				c, err := s.Conservation(ctx, op)
 				return c.Accepted+c.Queued > 0, err
 			},
+			"Totals": func(op string) (bool, error) { c, err := s.Totals(ctx, op); return c.Accepted > 0, err },
+			"Standing": func(op string) (bool, error) {
+				q, err := s.Standing(ctx, op)
+				return !q.Oldest.IsZero(), err
+			},
+			"Delays": func(op string) (bool, error) { l, err := s.Delays(ctx, op); return len(l) > 0, err },
 			"Rollup": func(op string) (bool, error) {
 				h, err := s.Rollup(ctx, op, time.Now().Add(-2*time.Hour), time.Now().Add(2*time.Hour))
 				return len(h) > 0, err

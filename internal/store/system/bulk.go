@@ -13,14 +13,8 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// Where names deliveries to control: one of any state by id, or all queued ones of
-// an operator, to a domain, both, or everywhere.
-type Where struct {
-	DeliveryID string
-	OperatorID string
-	Domain     string // of the recipient, in A-labels
-	All        bool   // must be set if nothing else is
-}
+// Where names deliveries to control.
+type Where = waypost.QueueWhere
 
 // controlBatch bounds how many deliveries one transaction controls.
 const controlBatch = 200

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/internal/store"
@@ -138,6 +140,37 @@ func overlap(c store.Credential, others []store.Credential) error {
 		}
 	}
 	return nil
+}
+
+// CredentialsUsed records when credentials were last used, by id. A moment before the one
+// that is kept changes nothing.
+func (y *System) CredentialsUsed(ctx context.Context, used map[string]time.Time) error {
+	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		q := systemsql.New(tx)
+		for _, id := range slices.Sorted(maps.Keys(used)) { // in order, so that two nodes never wait for each other
+			if err := q.CredentialUsed(ctx, systemsql.CredentialUsedParams{ID: id, Used: waypost.Millis(used[id])}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record use of credentials: %w", err)
+	}
+	return nil
+}
+
+// CredentialName is how people know a credential, whosever it is ("" for the platform's):
+// its name or the beginning of its key. The error is NotFound.
+func (y *System) CredentialName(ctx context.Context, id string) (operatorID, name string, err error) {
+	known, err := y.queries().CredentialKnownAs(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", "", notFound("credential")
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("read credential: %w", err)
+	}
+	return known.OperatorID, cmp.Or(known.Name, known.KeyHint), nil
 }
 
 // RevokeAny ends the use of any credential. Revoking twice is no error; the error is

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,13 +134,16 @@ func (y *System) SaveDomainCheck(ctx context.Context, c store.DomainCheck) (assi
 		if n == 0 {
 			return errDomainChanged()
 		}
-		if err := store.WriteDomainEvents(ctx, tx, c.Events); err != nil {
-			return err
-		}
+		events := slices.Clip(c.Events) // the call may run twice
 		if c.Assign && !c.Authorized.IsZero() {
-			assigned, err = assignSenders(ctx, tx, c.Domain, c.Checked)
+			if assigned, err = assignSenders(ctx, tx, c.Domain, c.Checked); err != nil {
+				return err
+			}
+			for _, s := range assigned {
+				events = append(events, store.SenderEvent(s, waypost.DomainSenderAssigned, waypost.Policy(), c.Checked))
+			}
 		}
-		return err
+		return store.WriteDomainEvents(ctx, tx, events)
 	})
 	if y.engine.Dialect.IsUnique(err) {
 		return nil, errDomainChanged()
@@ -162,7 +166,6 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 		return nil, err
 	}
 	var assigned []waypost.Sender
-	var events []waypost.DomainEvent
 	for _, row := range rows {
 		if row.State != string(waypost.SenderRequested) || !strings.HasSuffix(row.Address, "@"+d.Name) {
 			continue
@@ -180,9 +183,8 @@ func assignSenders(ctx context.Context, tx *engine.Tx, d waypost.Domain, now tim
 		s := store.SenderOf(tenantsql.Sender(row))
 		s.State, s.Decided = waypost.SenderAssigned, now
 		assigned = append(assigned, s)
-		events = append(events, store.SenderEvent(s, waypost.DomainSenderAssigned, waypost.Policy(), now))
 	}
-	return assigned, store.WriteDomainEvents(ctx, tx, events)
+	return assigned, nil
 }
 
 // SendersWaiting lists senders of all operators that are neither assigned nor rejected,

@@ -13,12 +13,7 @@ import (
 )
 
 // Node is a process that may hold leases.
-type Node struct {
-	Incarnation string
-	Name        string
-	Beat        int64
-	Started     time.Time
-}
+type Node = waypost.Node
 
 // Join adds this process to the nodes.
 func (y *System) Join(ctx context.Context, n Node) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/system/systemsql"
+	"github.com/waypost/waypost/internal/store/tenantsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -50,12 +51,7 @@ func (y *System) Operators(ctx context.Context, cursor string, limit int) ([]way
 	}
 	operators := make([]waypost.Operator, len(rows))
 	for i, row := range rows {
-		operators[i] = waypost.Operator{
-			ID: row.ID, ParentID: row.ParentID, Name: row.Name, Product: waypost.Product(row.Product), Contact: row.Contact,
-			Suspended: row.Suspended, Gateway: waypost.GatewayType(row.Gateway), Uncertain: waypost.UncertainPolicy(row.UncertainPolicy),
-			ReplyTo: row.ReplyTo, Signature: waypost.Signature{Text: row.SignatureText, HTML: row.SignatureHtml},
-			Created: waypost.FromMillis(row.Created),
-		}
+		operators[i] = store.OperatorOf(tenantsql.Operator(row))
 	}
 	return operators, nil
 }
@@ -88,9 +84,14 @@ func (y *System) CreateOperator(ctx context.Context, by waypost.Actor, o waypost
 	asked := o.Gateway
 	entry := waypost.AuditEntry{OperatorID: o.ID, Actor: by, Action: "operator.create", Target: o.Name, Detail: string(o.Product)}
 	err := y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
-		if known, err := q.OperatorExists(ctx, o.ID); err != nil {
+		known, err := q.OperatorExists(ctx, o.ID)
+		if err == nil && !known {
+			known, err = q.OperatorRemoved(ctx, o.ID) // its counters are kept under the id
+		}
+		if err != nil {
 			return err
-		} else if known {
+		}
+		if known {
 			return waypost.NewError(waypost.Conflict, "id_used", "there is an operator with this id already")
 		}
 		if o.ParentID != "" {
@@ -135,7 +136,7 @@ func insertOperator(ctx context.Context, q *systemsql.Queries, o waypost.Operato
 	return q.InsertOperator(ctx, systemsql.InsertOperatorParams{
 		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
 		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
-		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, Created: waypost.Millis(o.Created),
+		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, PerMinute: int64(o.PerMinute), Created: waypost.Millis(o.Created),
 	})
 }
 

@@ -13,24 +13,21 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// QueueState is where a queued delivery stands.
-type QueueState string
+// Filters are in package waypost, for those who must not know this one.
+type (
+	// QueueState is where a queued delivery stands.
+	QueueState = waypost.QueueState
+	// QueueFilter picks queued deliveries.
+	QueueFilter = waypost.QueueFilter
+)
 
 // The queue states.
 const (
-	QueueLeased    QueueState = "leased"    // a node works on it
-	QueueHeld      QueueState = "held"      // waits for a person
-	QueueDeferred  QueueState = "deferred"  // tried before, waits for its next time
-	QueueScheduled QueueState = "scheduled" // never tried, waits for its time or its turn
+	QueueLeased    = waypost.QueueLeased
+	QueueHeld      = waypost.QueueHeld
+	QueueDeferred  = waypost.QueueDeferred
+	QueueScheduled = waypost.QueueScheduled
 )
-
-// QueueFilter picks queued deliveries; its zero value picks all.
-type QueueFilter struct {
-	OperatorID string
-	Domain     string // of the recipient, in A-labels
-	Lane       waypost.Lane
-	State      QueueState
-}
 
 // A source is an index over a part of the queue, in the order of a key and then id.
 type source struct {
@@ -60,11 +57,15 @@ func sources(state QueueState) []source {
 	return []source{waiting, leased}
 }
 
-// QueueList lists queued deliveries: those that wait, in the order in which they
-// expire, then the leased ones. next continues the listing, "" at its end; limit 0
-// means 50, at most 1,000. A filter that matches few of many rows reads them all.
+// QueueList lists queued deliveries: those that wait, then the leased ones. next continues
+// the listing, "" at its end; limit 0 means 50, at most 1,000. What waits is in the order
+// in which it expires; of an operator or to a domain, by operator, site and next time,
+// with what is held behind it.
 func (y *System) QueueList(ctx context.Context, f QueueFilter, cursor string, limit int) (list []waypost.Delivery, next string, err error) {
 	limit = pageSize(limit)
+	if (f.OperatorID != "" || f.Domain != "") && f.State != QueueLeased && f.State != QueueHeld {
+		return y.listKeyed(ctx, f, cursor, limit)
+	}
 	list, next, err = scanQueue(ctx, y.engine.Reader(), f, cursor, limit, "")
 	if err != nil {
 		return nil, "", fmt.Errorf("list queue: %w", err)
@@ -80,9 +81,16 @@ type querier interface {
 func scanQueue(ctx context.Context, q querier, f QueueFilter, cursor string, limit int, lock string) (
 	list []waypost.Delivery, next string, err error,
 ) {
+	return scanSources(ctx, q, f, sources(f.State), cursor, limit, lock, nil)
+}
+
+// scanSources is scanQueue for given sources; it appends to list, which may have rows.
+func scanSources(ctx context.Context, q querier, f QueueFilter, from []source, cursor string, limit int, lock string, list []waypost.Delivery) (
+	[]waypost.Delivery, string, error,
+) {
 	name, rest, _ := strings.Cut(cursor, "|")
 	key, id, _ := strings.Cut(rest, "|")
-	for _, s := range sources(f.State) {
+	for _, s := range from {
 		if cursor != "" && s.name != name {
 			continue
 		}
@@ -101,6 +109,9 @@ func scanQueue(ctx context.Context, q querier, f QueueFilter, cursor string, lim
 			add("lane = ?", f.Lane.Rank())
 		}
 		if cursor != "" {
+			if _, err := strconv.ParseInt(key, 10, 64); s.cast == "bigint" && err != nil {
+				return nil, "", errCursor()
+			}
 			args = append(args, key, id)
 			cond += fmt.Sprintf(" AND (%s, id) > (CAST($%d AS %s), $%d)", s.key, len(args)-1, s.cast, len(args))
 		}
@@ -110,16 +121,24 @@ func scanQueue(ctx context.Context, q querier, f QueueFilter, cursor string, lim
 		if err != nil {
 			return nil, "", err
 		}
+		earlier := len(list)
 		if list, err = store.ScanDeliveries(rows, list); err != nil {
 			return nil, "", err
 		}
-		if len(list) > limit {
+		switch {
+		case len(list) > limit && earlier == limit: // the page was full before
+			return list[:limit], s.name + "||", nil
+		case len(list) > limit:
 			list = list[:limit]
 			return list, s.cursor(list[limit-1]), nil
 		}
 		cursor = ""
 	}
 	return list, "", nil
+}
+
+func errCursor() error {
+	return waypost.NewError(waypost.Invalid, "cursor", "this is not a place in this list")
 }
 
 // cursor is where a listing goes on after d.

@@ -132,15 +132,25 @@ ORDER BY id LIMIT $2`+tx.Dialect.SkipLocked, waypost.FirstIDAt(now.Add(-keep.Met
 		return false, err
 	}
 	tally := map[string]*store.Counts{}
-	var ids []any
+	var gone []retired
 	for _, m := range list {
 		final, err := countFinal(ctx, tx, m.id, tally)
 		if err != nil {
 			return false, err
 		}
 		if final {
-			ids = append(ids, m.id)
+			gone = append(gone, m)
 		}
+	}
+	return len(list) == retireBatch, y.takeAway(ctx, tx, gone, tally)
+}
+
+// takeAway deletes messages, all of whose deliveries are in the tally by final state, and
+// adds the tally to what is retired.
+func (y *System) takeAway(ctx context.Context, tx *engine.Tx, messages []retired, tally map[string]*store.Counts) error {
+	ids := make([]any, len(messages))
+	for i, m := range messages {
+		ids[i] = m.id
 	}
 	for _, head := range []string{
 		"DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id IN (",
@@ -149,13 +159,13 @@ ORDER BY id LIMIT $2`+tx.Dialect.SkipLocked, waypost.FirstIDAt(now.Add(-keep.Met
 		"DELETE FROM message WHERE (id IN (",
 	} {
 		if err := tx.Rows(ctx, head, "))", nil, 1, ids); err != nil {
-			return false, err
+			return err
 		}
 	}
-	for _, m := range list {
-		if m.body != "" && slices.Contains(ids, any(m.id)) {
+	for _, m := range messages {
+		if m.body != "" {
 			if err := store.DropBody(ctx, tx, m.body, m.batch); err != nil {
-				return false, err
+				return err
 			}
 		}
 	}
@@ -164,7 +174,7 @@ ORDER BY id LIMIT $2`+tx.Dialect.SkipLocked, waypost.FirstIDAt(now.Add(-keep.Met
 		c := tally[operator]
 		args = append(args, operator, y.Node(), c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain)
 	}
-	return len(list) == retireBatch, tx.Rows(ctx, retiredHead, retiredTail, nil, 8, args)
+	return tx.Rows(ctx, retiredHead, retiredTail, nil, 8, args)
 }
 
 // countFinal adds the deliveries of a message to the tally, unless one is queued: a
@@ -210,7 +220,8 @@ const (
 )
 
 // purgeSome removes idempotency keys, mail in the sandbox, suppressions, the audit
-// log, the history of domains, and the commit marks of processes that ended long ago.
+// log, the history of domains, sessions and tokens of users, and the commit marks of
+// processes that ended long ago.
 func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention) (more bool, err error) {
 	for _, purge := range []struct {
 		text string
@@ -241,6 +252,14 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 		{
 			`DELETE FROM domain_event WHERE id IN (SELECT e.id FROM domain_event e WHERE e.id < $1 ORDER BY e.id LIMIT $2)`,
 			[]any{waypost.FirstIDAt(now.Add(-historyAge)), purgeBatch},
+		},
+		{
+			`DELETE FROM user_session WHERE id IN (SELECT u.id FROM user_session u WHERE u.expires <= $1 ORDER BY u.expires LIMIT $2)`,
+			[]any{waypost.Millis(now), purgeBatch},
+		},
+		{
+			`DELETE FROM user_token WHERE hash IN (SELECT t.hash FROM user_token t WHERE t.expires > 0 AND t.expires <= $1 ORDER BY t.expires LIMIT $2)`,
+			[]any{waypost.Millis(now), purgeBatch},
 		},
 		{
 			"DELETE FROM commit_mark WHERE at < $1",

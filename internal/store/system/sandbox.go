@@ -20,7 +20,12 @@ func (y *System) SandboxAll(ctx context.Context, operatorID, cursor string, limi
 	if cursor == "" {
 		cursor = "~" // after every id
 	}
-	rows, err := y.queries().Sandbox(ctx, systemsql.SandboxParams{Before: cursor, OperatorID: operatorID, Most: int64(limit + 1)})
+	var rows []systemsql.SandboxRow
+	if operatorID == "" {
+		rows, err = y.queries().Sandbox(ctx, systemsql.SandboxParams{Before: cursor, Most: int64(limit + 1)})
+	} else {
+		rows, err = y.sandboxOf(ctx, operatorID, cursor, limit+1)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("list sandbox: %w", err)
 	}
@@ -32,6 +37,15 @@ func (y *System) SandboxAll(ctx context.Context, operatorID, cursor string, limi
 	}
 	list, next = store.SandboxPage(list, limit)
 	return list, next, nil
+}
+
+func (y *System) sandboxOf(ctx context.Context, operatorID, cursor string, most int) ([]systemsql.SandboxRow, error) {
+	found, err := y.queries().SandboxOf(ctx, systemsql.SandboxOfParams{OperatorID: operatorID, Before: cursor, Most: int64(most)})
+	rows := make([]systemsql.SandboxRow, len(found))
+	for i, row := range found {
+		rows[i] = systemsql.SandboxRow(row)
+	}
+	return rows, err
 }
 
 // SandboxAny reads one sandbox mail of whatever kind. The error is NotFound if there

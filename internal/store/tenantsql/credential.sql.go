@@ -9,6 +9,51 @@ import (
 	"context"
 )
 
+const credential = `-- name: Credential :one
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
+FROM credential WHERE operator_id = $1 AND id = $2
+`
+
+type CredentialParams struct {
+	OperatorID string
+	ID         string
+}
+
+type CredentialRow struct {
+	ID          string
+	OperatorID  string
+	Name        string
+	KeyHint     string
+	Networks    string
+	Scopes      string
+	Test        bool
+	DefaultKind string
+	FromPolicy  string
+	Created     int64
+	Revoked     int64
+	Used        int64
+}
+
+func (q *Queries) Credential(ctx context.Context, arg CredentialParams) (CredentialRow, error) {
+	row := q.db.QueryRowContext(ctx, credential, arg.OperatorID, arg.ID)
+	var i CredentialRow
+	err := row.Scan(
+		&i.ID,
+		&i.OperatorID,
+		&i.Name,
+		&i.KeyHint,
+		&i.Networks,
+		&i.Scopes,
+		&i.Test,
+		&i.DefaultKind,
+		&i.FromPolicy,
+		&i.Created,
+		&i.Revoked,
+		&i.Used,
+	)
+	return i, err
+}
+
 const credentialKnownAs = `-- name: CredentialKnownAs :one
 SELECT operator_id, name, key_hint FROM credential WHERE operator_id = $1 AND id = $2
 `
@@ -31,8 +76,70 @@ func (q *Queries) CredentialKnownAs(ctx context.Context, arg CredentialKnownAsPa
 	return i, err
 }
 
+const credentialPage = `-- name: CredentialPage :many
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
+FROM credential WHERE operator_id = $1 AND id < $2 ORDER BY id DESC LIMIT CAST($3 AS bigint)
+`
+
+type CredentialPageParams struct {
+	OperatorID string
+	Before     string
+	Most       int64
+}
+
+type CredentialPageRow struct {
+	ID          string
+	OperatorID  string
+	Name        string
+	KeyHint     string
+	Networks    string
+	Scopes      string
+	Test        bool
+	DefaultKind string
+	FromPolicy  string
+	Created     int64
+	Revoked     int64
+	Used        int64
+}
+
+func (q *Queries) CredentialPage(ctx context.Context, arg CredentialPageParams) ([]CredentialPageRow, error) {
+	rows, err := q.db.QueryContext(ctx, credentialPage, arg.OperatorID, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CredentialPageRow
+	for rows.Next() {
+		var i CredentialPageRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.OperatorID,
+			&i.Name,
+			&i.KeyHint,
+			&i.Networks,
+			&i.Scopes,
+			&i.Test,
+			&i.DefaultKind,
+			&i.FromPolicy,
+			&i.Created,
+			&i.Revoked,
+			&i.Used,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const credentials = `-- name: Credentials :many
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential WHERE operator_id = $1 ORDER BY id
 `
 
@@ -48,6 +155,7 @@ type CredentialsRow struct {
 	FromPolicy  string
 	Created     int64
 	Revoked     int64
+	Used        int64
 }
 
 func (q *Queries) Credentials(ctx context.Context, operatorID string) ([]CredentialsRow, error) {
@@ -71,6 +179,7 @@ func (q *Queries) Credentials(ctx context.Context, operatorID string) ([]Credent
 			&i.FromPolicy,
 			&i.Created,
 			&i.Revoked,
+			&i.Used,
 		); err != nil {
 			return nil, err
 		}

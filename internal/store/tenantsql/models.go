@@ -97,6 +97,7 @@ type Operator struct {
 	SignatureText   string
 	SignatureHtml   string
 	Created         int64
+	PerMinute       int64
 }
 
 type Relay struct {

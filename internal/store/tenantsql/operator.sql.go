@@ -43,7 +43,7 @@ func (q *Queries) Entitlements(ctx context.Context, product string) ([]Entitleme
 }
 
 const operator = `-- name: Operator :one
-SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created FROM operator WHERE id = $1
+SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute FROM operator WHERE id = $1
 `
 
 func (q *Queries) Operator(ctx context.Context, id string) (Operator, error) {
@@ -62,13 +62,14 @@ func (q *Queries) Operator(ctx context.Context, id string) (Operator, error) {
 		&i.SignatureText,
 		&i.SignatureHtml,
 		&i.Created,
+		&i.PerMinute,
 	)
 	return i, err
 }
 
 const updateOperator = `-- name: UpdateOperator :exec
 UPDATE operator SET name = $2, product = $3, contact = $4, suspended = $5, gateway = $6, uncertain_policy = $7,
-  reply_to = $8, signature_text = $9, signature_html = $10
+  reply_to = $8, signature_text = $9, signature_html = $10, per_minute = $11
 WHERE id = $1
 `
 
@@ -83,6 +84,7 @@ type UpdateOperatorParams struct {
 	ReplyTo         string
 	SignatureText   string
 	SignatureHtml   string
+	PerMinute       int64
 }
 
 func (q *Queries) UpdateOperator(ctx context.Context, arg UpdateOperatorParams) error {
@@ -97,6 +99,7 @@ func (q *Queries) UpdateOperator(ctx context.Context, arg UpdateOperatorParams) 
 		arg.ReplyTo,
 		arg.SignatureText,
 		arg.SignatureHtml,
+		arg.PerMinute,
 	)
 	return err
 }

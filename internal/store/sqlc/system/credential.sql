@@ -1,13 +1,13 @@
 -- name: CredentialByHash :one
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential WHERE key_hash = $1;
 
 -- name: NetworkCredentials :many
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential WHERE revoked = 0 AND networks <> '[]' ORDER BY id;
 
 -- name: AllCredentials :many
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential ORDER BY id;
 
 -- name: InsertCredential :exec
@@ -19,3 +19,6 @@ SELECT operator_id, name, key_hint FROM credential WHERE id = $1;
 
 -- name: RevokeCredential :execrows
 UPDATE credential SET revoked = $2 WHERE id = $1 AND revoked = 0;
+
+-- name: CredentialUsed :exec
+UPDATE credential SET used = $2 WHERE id = $1 AND used < $2;

@@ -6,8 +6,8 @@ SELECT EXISTS (SELECT 1 FROM operator WHERE id = $1);
 
 -- name: InsertOperator :exec
 INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
-  signature_text, signature_html, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  signature_text, signature_html, per_minute, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: Entitlements :many
@@ -18,3 +18,10 @@ UPDATE relay SET failing_since = $2, failing_why = $3, next_probe = $4, probes =
 
 -- name: RelaysFailing :one
 SELECT COUNT(*) FROM relay WHERE failing_since <> 0;
+
+-- name: AllEntitlements :many
+SELECT product, gateway, allowed, initial FROM entitlement ORDER BY product, gateway;
+
+-- name: SetEntitlement :exec
+INSERT INTO entitlement (product, gateway, allowed, initial) VALUES ($1, $2, $3, $4)
+ON CONFLICT (product, gateway) DO UPDATE SET allowed = excluded.allowed, initial = excluded.initial;

@@ -29,7 +29,7 @@ FROM counter WHERE operator_id = $1;
 -- name: Queued :one
 SELECT CAST((SELECT COUNT(*) FROM delivery d WHERE d.state = 'queued' AND d.lease = '' AND NOT d.held
     AND d.lane IN (0, 1, 2, 3) AND d.operator_id = $1)
-  + (SELECT COUNT(*) FROM delivery l WHERE l.lease <> '' AND l.state = 'queued' AND l.operator_id = $1)
+  + (SELECT COUNT(*) FROM delivery l WHERE l.lease > '' AND l.lease <> '' AND l.state = 'queued' AND l.operator_id || '' = $1)
   + (SELECT COUNT(*) FROM delivery h WHERE h.state = 'queued' AND h.held AND h.lease = '' AND h.operator_id = $1) AS bigint);
 
 -- name: Rollup :many

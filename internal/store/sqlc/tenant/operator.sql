@@ -3,7 +3,7 @@ SELECT * FROM operator WHERE id = $1;
 
 -- name: UpdateOperator :exec
 UPDATE operator SET name = $2, product = $3, contact = $4, suspended = $5, gateway = $6, uncertain_policy = $7,
-  reply_to = $8, signature_text = $9, signature_html = $10
+  reply_to = $8, signature_text = $9, signature_html = $10, per_minute = $11
 WHERE id = $1;
 
 -- The one statement without an operator: what a product may use is no tenant's secret.

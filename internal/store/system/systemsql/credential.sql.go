@@ -10,7 +10,7 @@ import (
 )
 
 const allCredentials = `-- name: AllCredentials :many
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential ORDER BY id
 `
 
@@ -26,6 +26,7 @@ type AllCredentialsRow struct {
 	FromPolicy  string
 	Created     int64
 	Revoked     int64
+	Used        int64
 }
 
 func (q *Queries) AllCredentials(ctx context.Context) ([]AllCredentialsRow, error) {
@@ -49,6 +50,7 @@ func (q *Queries) AllCredentials(ctx context.Context) ([]AllCredentialsRow, erro
 			&i.FromPolicy,
 			&i.Created,
 			&i.Revoked,
+			&i.Used,
 		); err != nil {
 			return nil, err
 		}
@@ -64,7 +66,7 @@ func (q *Queries) AllCredentials(ctx context.Context) ([]AllCredentialsRow, erro
 }
 
 const credentialByHash = `-- name: CredentialByHash :one
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential WHERE key_hash = $1
 `
 
@@ -80,6 +82,7 @@ type CredentialByHashRow struct {
 	FromPolicy  string
 	Created     int64
 	Revoked     int64
+	Used        int64
 }
 
 func (q *Queries) CredentialByHash(ctx context.Context, keyHash []byte) (CredentialByHashRow, error) {
@@ -97,6 +100,7 @@ func (q *Queries) CredentialByHash(ctx context.Context, keyHash []byte) (Credent
 		&i.FromPolicy,
 		&i.Created,
 		&i.Revoked,
+		&i.Used,
 	)
 	return i, err
 }
@@ -116,6 +120,20 @@ func (q *Queries) CredentialKnownAs(ctx context.Context, id string) (CredentialK
 	var i CredentialKnownAsRow
 	err := row.Scan(&i.OperatorID, &i.Name, &i.KeyHint)
 	return i, err
+}
+
+const credentialUsed = `-- name: CredentialUsed :exec
+UPDATE credential SET used = $2 WHERE id = $1 AND used < $2
+`
+
+type CredentialUsedParams struct {
+	ID   string
+	Used int64
+}
+
+func (q *Queries) CredentialUsed(ctx context.Context, arg CredentialUsedParams) error {
+	_, err := q.db.ExecContext(ctx, credentialUsed, arg.ID, arg.Used)
+	return err
 }
 
 const insertCredential = `-- name: InsertCredential :exec
@@ -155,7 +173,7 @@ func (q *Queries) InsertCredential(ctx context.Context, arg InsertCredentialPara
 }
 
 const networkCredentials = `-- name: NetworkCredentials :many
-SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked
+SELECT id, operator_id, name, key_hint, networks, scopes, test, default_kind, from_policy, created, revoked, used
 FROM credential WHERE revoked = 0 AND networks <> '[]' ORDER BY id
 `
 
@@ -171,6 +189,7 @@ type NetworkCredentialsRow struct {
 	FromPolicy  string
 	Created     int64
 	Revoked     int64
+	Used        int64
 }
 
 func (q *Queries) NetworkCredentials(ctx context.Context) ([]NetworkCredentialsRow, error) {
@@ -194,6 +213,7 @@ func (q *Queries) NetworkCredentials(ctx context.Context) ([]NetworkCredentialsR
 			&i.FromPolicy,
 			&i.Created,
 			&i.Revoked,
+			&i.Used,
 		); err != nil {
 			return nil, err
 		}

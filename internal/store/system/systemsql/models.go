@@ -4,6 +4,24 @@
 
 package systemsql
 
+type AppUser struct {
+	ID         string
+	OperatorID string
+	Login      string
+	Email      string
+	Name       string
+	Role       string
+	Language   string
+	Zone       string
+	Password   string
+	Totp       []byte
+	TotpNext   []byte
+	TotpStep   int64
+	Disabled   bool
+	Created    int64
+	LastLogin  int64
+}
+
 type Audit struct {
 	ID         string
 	OperatorID string
@@ -47,6 +65,13 @@ type Domain struct {
 	Created    int64
 }
 
+type Entitlement struct {
+	Product string
+	Gateway string
+	Allowed bool
+	Initial bool
+}
+
 type Operator struct {
 	ID              string
 	ParentID        string
@@ -60,6 +85,16 @@ type Operator struct {
 	SignatureText   string
 	SignatureHtml   string
 	Created         int64
+	PerMinute       int64
+}
+
+type RemovedOperator struct {
+	ID        string
+	Name      string
+	Deleted   int64
+	Finished  int64
+	Messages  int64
+	Cancelled int64
 }
 
 type Sandbox struct {
@@ -86,4 +121,24 @@ type Sender struct {
 	Created    int64
 	Reason     string
 	Decided    int64
+}
+
+type UserSession struct {
+	ID        string
+	UserID    string
+	TokenHash []byte
+	ActingFor string
+	Created   int64
+	Seen      int64
+	Expires   int64
+	Ended     int64
+	Peer      string
+	Agent     string
+}
+
+type UserToken struct {
+	Hash    []byte
+	UserID  string
+	Purpose string
+	Expires int64
 }

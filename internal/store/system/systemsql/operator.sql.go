@@ -9,6 +9,38 @@ import (
 	"context"
 )
 
+const allEntitlements = `-- name: AllEntitlements :many
+SELECT product, gateway, allowed, initial FROM entitlement ORDER BY product, gateway
+`
+
+func (q *Queries) AllEntitlements(ctx context.Context) ([]Entitlement, error) {
+	rows, err := q.db.QueryContext(ctx, allEntitlements)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Entitlement
+	for rows.Next() {
+		var i Entitlement
+		if err := rows.Scan(
+			&i.Product,
+			&i.Gateway,
+			&i.Allowed,
+			&i.Initial,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const entitlements = `-- name: Entitlements :many
 SELECT gateway, allowed, initial FROM entitlement WHERE product = $1 ORDER BY gateway
 `
@@ -44,8 +76,8 @@ func (q *Queries) Entitlements(ctx context.Context, product string) ([]Entitleme
 
 const insertOperator = `-- name: InsertOperator :exec
 INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
-  signature_text, signature_html, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  signature_text, signature_html, per_minute, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (id) DO NOTHING
 `
 
@@ -61,6 +93,7 @@ type InsertOperatorParams struct {
 	ReplyTo         string
 	SignatureText   string
 	SignatureHtml   string
+	PerMinute       int64
 	Created         int64
 }
 
@@ -77,6 +110,7 @@ func (q *Queries) InsertOperator(ctx context.Context, arg InsertOperatorParams) 
 		arg.ReplyTo,
 		arg.SignatureText,
 		arg.SignatureHtml,
+		arg.PerMinute,
 		arg.Created,
 	)
 	return err
@@ -94,7 +128,7 @@ func (q *Queries) OperatorExists(ctx context.Context, id string) (bool, error) {
 }
 
 const operators = `-- name: Operators :many
-SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created FROM operator WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
+SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute FROM operator WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
 `
 
 type OperatorsParams struct {
@@ -124,6 +158,7 @@ func (q *Queries) Operators(ctx context.Context, arg OperatorsParams) ([]Operato
 			&i.SignatureText,
 			&i.SignatureHtml,
 			&i.Created,
+			&i.PerMinute,
 		); err != nil {
 			return nil, err
 		}
@@ -147,6 +182,28 @@ func (q *Queries) RelaysFailing(ctx context.Context) (int64, error) {
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const setEntitlement = `-- name: SetEntitlement :exec
+INSERT INTO entitlement (product, gateway, allowed, initial) VALUES ($1, $2, $3, $4)
+ON CONFLICT (product, gateway) DO UPDATE SET allowed = excluded.allowed, initial = excluded.initial
+`
+
+type SetEntitlementParams struct {
+	Product string
+	Gateway string
+	Allowed bool
+	Initial bool
+}
+
+func (q *Queries) SetEntitlement(ctx context.Context, arg SetEntitlementParams) error {
+	_, err := q.db.ExecContext(ctx, setEntitlement,
+		arg.Product,
+		arg.Gateway,
+		arg.Allowed,
+		arg.Initial,
+	)
+	return err
 }
 
 const setRelayHealth = `-- name: SetRelayHealth :execrows

@@ -31,14 +31,12 @@ func (q *Queries) DropOldReceived(ctx context.Context, arg DropOldReceivedParams
 
 const sandbox = `-- name: Sandbox :many
 SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox
-WHERE id < $1 AND (operator_id = $2 OR CAST($2 AS text) = '')
-ORDER BY id DESC LIMIT CAST($3 AS bigint)
+WHERE id < $1 ORDER BY id DESC LIMIT CAST($2 AS bigint)
 `
 
 type SandboxParams struct {
-	Before     string
-	OperatorID string
-	Most       int64
+	Before string
+	Most   int64
 }
 
 type SandboxRow struct {
@@ -55,7 +53,7 @@ type SandboxRow struct {
 }
 
 func (q *Queries) Sandbox(ctx context.Context, arg SandboxParams) ([]SandboxRow, error) {
-	rows, err := q.db.QueryContext(ctx, sandbox, arg.Before, arg.OperatorID, arg.Most)
+	rows, err := q.db.QueryContext(ctx, sandbox, arg.Before, arg.Most)
 	if err != nil {
 		return nil, err
 	}
@@ -109,4 +107,62 @@ func (q *Queries) SandboxMail(ctx context.Context, id string) (Sandbox, error) {
 		&i.Data,
 	)
 	return i, err
+}
+
+const sandboxOf = `-- name: SandboxOf :many
+SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox
+WHERE operator_id = $1 AND id < $2 ORDER BY id DESC LIMIT CAST($3 AS bigint)
+`
+
+type SandboxOfParams struct {
+	OperatorID string
+	Before     string
+	Most       int64
+}
+
+type SandboxOfRow struct {
+	ID         string
+	OperatorID string
+	MessageID  string
+	DeliveryID string
+	Kind       string
+	MailFrom   string
+	Recipient  string
+	Subject    string
+	Size       int64
+	Created    int64
+}
+
+func (q *Queries) SandboxOf(ctx context.Context, arg SandboxOfParams) ([]SandboxOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, sandboxOf, arg.OperatorID, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SandboxOfRow
+	for rows.Next() {
+		var i SandboxOfRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.OperatorID,
+			&i.MessageID,
+			&i.DeliveryID,
+			&i.Kind,
+			&i.MailFrom,
+			&i.Recipient,
+			&i.Subject,
+			&i.Size,
+			&i.Created,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

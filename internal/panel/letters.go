@@ -1,0 +1,114 @@
+package panel
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/internal/message"
+	"github.com/waypost/waypost/internal/obs"
+	"github.com/waypost/waypost/internal/panel/locale"
+	"github.com/waypost/waypost/internal/panel/view"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+// letterTimeout bounds how long a mail may take to be accepted.
+const letterTimeout = 30 * time.Second
+
+// letter is a mail to a user about how it signs in. It is a mail of kind security: its
+// content is gone once it is delivered, and no page shows it before.
+type letter struct {
+	to      waypost.User
+	text    string    // of its texts: "letter.invite_"
+	fill    []any     // pairs of names and values for them
+	path    string    // of the page it leads to; "" for none
+	expires time.Time // of the link; zero for a notice
+	accept  string    // language for who has chosen none
+}
+
+// lettersLead is where links in mails lead. A request says under which name it reached this
+// server, but whoever sent it wrote that name: a stranger who asks for a reset would choose
+// where its link leads. So only the configuration counts, and without it the listener.
+func (p *panel) lettersLead() string { return strings.TrimSuffix(cmp.Or(p.PublicURL, p.LocalURL), "/") }
+
+// post hands a letter over to the accept pipeline.
+func (p *panel) post(ctx context.Context, l letter) error {
+	if l.to.Email == "" {
+		return waypost.NewError(waypost.Conflict, "no_address", "the user has no e-mail address")
+	}
+	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
+	defer cancel()
+	code := l.to.Language
+	if !locale.Known(code) {
+		code = l.accept
+	}
+	text := p.texts.Locale(code, l.to.TimeZone)
+	now := p.Now()
+	v := p.letterView(text, l)
+	var html bytes.Buffer
+	if err := view.LetterHTML(v).Render(ctx, &html); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	from := p.MailFrom
+	if from.Email == "" {
+		from = p.Platform.From
+	}
+	from.Name = cmp.Or(from.Name, p.Brand.Name)
+	header, body, err := message.Compose(message.Composition{
+		From: from, To: []waypost.Address{{Name: l.to.Name, Email: l.to.Email}}, Subject: v.Subject, Text: v.Text(), HTML: html.String(), Date: now,
+		MessageID: "<" + waypost.NewID() + "@" + waypost.DomainOf(from.Email) + ">",
+		Headers:   map[string]string{"Auto-Submitted": "auto-generated"}, // RFC 3834: nobody should answer it
+	})
+	if err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	_, err = p.Accepter.Accept(ctx, waypost.Submission{
+		Principal: waypost.Principal{
+			OperatorID: waypost.PlatformOperatorID, Scopes: []waypost.Scope{waypost.ScopeSend, waypost.ScopeSecurity}, FromPolicy: waypost.FromReplace,
+		},
+		OperatorID: waypost.PlatformOperatorID, Source: "notice", Protocol: "internal",
+		Recipients: []string{l.to.Email}, Message: append(header, body...), Kind: waypost.KindSecurity, ExpiresAt: l.expires,
+	})
+	if err != nil {
+		return fmt.Errorf("hand over mail: %w", err)
+	}
+	return nil
+}
+
+// letterView puts a letter into words.
+func (p *panel) letterView(text *locale.Locale, l letter) view.Letter {
+	fill := append([]any{"Brand", p.Brand.Name, "Login", l.to.Login}, l.fill...)
+	v := view.Letter{
+		Lang: text.Code, Brand: p.Brand.Name, Subject: text.T(l.text+"subject", fill...), Greeting: text.T("letter.hello"),
+		Parts: []string{text.T(l.text+"text", fill...)}, Note: text.T(l.text+"note", fill...),
+	}
+	if l.to.Name != "" {
+		v.Greeting = text.T("letter.hello_name", "Name", l.to.Name)
+	}
+	if l.path != "" {
+		v.Link, v.Button = p.lettersLead()+l.path, text.T(l.text+"button")
+		v.Valid = text.T("letter.valid", "Until", text.Exactly(l.expires))
+	}
+	return v
+}
+
+// tell sends a notice after the answer. That it cannot be sent must not undo what it tells
+// of.
+func (p *panel) tell(q *request, l letter) {
+	if l.to.Email == "" {
+		return
+	}
+	l.accept = q.Code
+	ctx := context.WithoutCancel(q.Context())
+	p.Go(func() { p.tryPost(ctx, l) })
+}
+
+func (p *panel) tryPost(ctx context.Context, l letter) {
+	if err := p.post(ctx, l); err != nil {
+		p.Log.Error("cannot send a mail about a user", slog.String("user", l.to.ID), obs.Error(err))
+	}
+}

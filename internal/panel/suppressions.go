@@ -1,0 +1,143 @@
+package panel
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/internal/account"
+	"github.com/waypost/waypost/internal/panel/view"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/waypost"
+)
+
+func (p *panel) suppressionsRoutes() []page {
+	return []page{
+		{"GET /suppressions", tenantRead, p.suppressionsPage},
+		{"POST /suppressions", tenantWrite, p.addSuppression},
+		{"POST /suppressions/remove", tenantWrite, p.removeSuppression},
+	}
+}
+
+// suppressionReasons lists the reasons, the most frequent first.
+func suppressionReasons() []waypost.SuppressionReason {
+	return []waypost.SuppressionReason{
+		waypost.SuppressedHard, waypost.SuppressedSoft, waypost.SuppressedComplaint, waypost.SuppressedUnsubscribe, waypost.SuppressedManual,
+	}
+}
+
+// suppressionDays are the terms to choose from; 0 is for ever.
+func suppressionDays() []struct {
+	value string
+	days  int
+} {
+	return []struct {
+		value string
+		days  int
+	}{{"never", 0}, {"week", 7}, {"month", 30}, {"quarter", 90}, {"year", 365}}
+}
+
+// newSuppression is the form as typed, and what is wrong with it.
+type newSuppression struct {
+	address, detail, expires string
+	problems                 map[string]string
+}
+
+func (p *panel) suppressionsPage(q *request) error {
+	return q.showSuppressions(http.StatusOK, newSuppression{expires: "never"})
+}
+
+func (q *request) showSuppressions(status int, n newSuppression) error {
+	query := q.URL.Query()
+	f := store.SuppressionFilter{Address: storable(query.Get("find"), 254), Reason: waypost.SuppressionReason(query.Get("reason"))}
+	if !slices.Contains(suppressionReasons(), f.Reason) {
+		f.Reason = ""
+	}
+	cursor := storable(query.Get("cursor"), 400)
+	list, next, err := q.panel.Accounts.Suppressions(q.Context(), q.operator(), f, cursor, 50)
+	if err != nil {
+		return err
+	}
+	v := view.Suppressions{Write: q.mayWrite(), Active: f.Address != "" || f.Reason != "", Add: q.suppressionForm(n), Open: len(n.problems) > 0}
+	v.Address = view.Field{
+		Name: "find", Label: q.T("suppressions.address"), Hint: q.T("messages.recipient_hint"), Value: f.Address, Auto: "off", Max: 254,
+	}
+	v.Reason = view.Field{Name: "reason", Label: q.T("suppressions.reason"), Value: string(f.Reason), Options: []view.Option{{Label: q.T("messages.any")}}}
+	for _, r := range suppressionReasons() {
+		v.Reason.Options = append(v.Reason.Options, view.Option{Value: string(r), Label: q.Label("suppression_reason", string(r))})
+	}
+	if cursor != "" {
+		v.First = q.with("cursor", "")
+	}
+	if next != "" {
+		v.Next = q.with("cursor", next)
+	}
+	for _, s := range list {
+		row := view.Suppression{
+			Address: s.Address, Reason: string(s.Reason), Label: q.Label("suppression_reason", string(s.Reason)), Detail: s.Detail, At: q.Date(s.Created),
+			Expires: q.T("suppressions.never"), Ask: q.T("suppressions.ask", "Address", s.Address),
+		}
+		if !s.Expires.IsZero() {
+			row.Expires, row.Over = q.Date(s.Expires), !s.Expires.After(q.panel.Now())
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	return q.showStatus(status, q.T("suppressions.title"), view.SuppressionsPage(q.frame(""), v))
+}
+
+func (q *request) suppressionForm(n newSuppression) view.SuppressionForm {
+	f := view.SuppressionForm{
+		Address: view.Field{
+			Name: "address", Label: q.T("suppressions.address"), Value: n.address, Error: n.problems["address"], Type: "email", Auto: "off", Required: true, Max: 254,
+		},
+		Detail: view.Field{
+			Name: "detail", Label: q.T("suppressions.detail"), Hint: q.T("suppressions.detail_hint"), Value: n.detail, Error: n.problems["detail"], Max: 200,
+		},
+		Expires: view.Field{Name: "expires", Label: q.T("suppressions.expires"), Value: n.expires, Error: n.problems["expires"]},
+	}
+	for _, term := range suppressionDays() {
+		f.Expires.Options = append(f.Expires.Options, view.Option{Value: term.value, Label: q.Label("suppression_term", term.value)})
+	}
+	return f
+}
+
+func (p *panel) addSuppression(q *request) error {
+	n := newSuppression{address: q.typed("address", 300), detail: q.typed("detail", 2000), expires: q.value("expires"), problems: map[string]string{}}
+	add := account.NewSuppression{Address: n.address, Detail: n.detail}
+	for _, term := range suppressionDays() {
+		if term.value == n.expires && term.days > 0 {
+			add.Expires = p.Now().Add(time.Duration(term.days) * 24 * time.Hour).UTC().Truncate(time.Millisecond)
+		}
+	}
+	_, err := p.Accounts.AddSuppression(q.Context(), q.by(), q.operator(), add)
+	if err == nil {
+		return q.redirect("/suppressions", "suppression_added")
+	}
+	list, ok := errors.AsType[account.Problems](err)
+	if !ok {
+		return err
+	}
+	for _, e := range list {
+		n.problems[e.Field] = e.Message
+		if key := "suppressions.bad_" + e.Field; q.Has(key) {
+			n.problems[e.Field] = q.T(key)
+		}
+	}
+	return q.showSuppressions(http.StatusUnprocessableEntity, n)
+}
+
+func (p *panel) removeSuppression(q *request) error {
+	reason := waypost.SuppressionReason(q.value("reason"))
+	if !slices.Contains(suppressionReasons(), reason) {
+		return waypost.NewError(waypost.NotFound, "not_found", "")
+	}
+	err := p.Accounts.RemoveSuppression(q.Context(), q.by(), q.operator(), q.typed("address", 300), reason)
+	if waypost.KindOf(err) == waypost.Invalid { // no address at all
+		return waypost.NewError(waypost.NotFound, "not_found", "")
+	}
+	if err != nil {
+		return err
+	}
+	return q.redirect("/suppressions", "suppression_removed")
+}
