@@ -84,8 +84,12 @@ type hasher struct {
 	waiting chan struct{}
 }
 
-func newHasher() *hasher {
-	return &hasher{cost: usualCost(), slots: make(chan struct{}, hashSlots), waiting: make(chan struct{}, hashSlots+hashWaiting)}
+func newHasher(memory uint32) *hasher {
+	c := usualCost()
+	if memory > 0 {
+		c.memory = memory
+	}
+	return &hasher{cost: c, slots: make(chan struct{}, hashSlots), waiting: make(chan struct{}, hashSlots+hashWaiting)}
 }
 
 // enter waits for a slot; leave gives it back.

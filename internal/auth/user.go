@@ -61,6 +61,10 @@ type UsersOptions struct {
 	Issuer string           // what authenticator apps show beside the login; "" for "Waypost"
 	Now    func() time.Time // nil for time.Now
 	Log    *slog.Logger     // nil for none
+
+	// HashMemory is how much a password's hash takes, in KiB; 0 for what is recommended.
+	// Tests that are about something else take little.
+	HashMemory uint32
 }
 
 // Users authenticates people. It is safe for concurrent use. Signing in goes like this:
@@ -119,7 +123,7 @@ func NewUsers(o UsersOptions) *Users {
 		o.Issuer = "Waypost"
 	}
 	return &Users{
-		store: o.Store, ring: o.Ring, issuer: o.Issuer, now: o.Now, log: o.Log, hash: newHasher(),
+		store: o.Store, ring: o.Ring, issuer: o.Issuer, now: o.Now, log: o.Log, hash: newHasher(o.HashMemory),
 		sessions: newCache[[sha256.Size]byte, cachedSession](cachedSessions),
 		clients:  newThrottle[string](30, 5*time.Second),
 		// Of the passwords that are let through a guesser tries some 1,400 a day, of a million

@@ -107,7 +107,7 @@ var reActions = regexp.MustCompile(`(?:audit\([^"\n]*|Action: +|entry\([^"\n]*|a
 
 func TestEveryActionOfTheAuditLogHasWords(t *testing.T) {
 	var texts struct{ Audit map[string]string }
-	if _, err := toml.DecodeFile("locale/text/audit.en.toml", &texts); err != nil {
+	if _, err := toml.DecodeFile("locale/text/en.toml", &texts); err != nil {
 		t.Fatal(err)
 	}
 	families := map[string][]string{

@@ -24,8 +24,8 @@ func WriteAudit(ctx context.Context, tx *engine.Tx, entries ...waypost.AuditEntr
 		if e.At.IsZero() {
 			e.At = time.Now()
 		}
-		// Entries sort in this order.
-		id := cmp.Or(e.ID, waypost.NewIDAt(e.At.Add(time.Duration(i)*time.Microsecond)))
+		// They sort in the order of writing, whatever clock their time is of.
+		id := cmp.Or(e.ID, waypost.NewIDAt(time.Now().Add(time.Duration(i)*time.Microsecond)))
 		if err := q.InsertAudit(ctx, tenantsql.InsertAuditParams{
 			ID: id, OperatorID: e.OperatorID, Actor: e.Actor.ID, ActorName: clip(e.Actor.Name), Peer: e.Actor.Peer, Action: e.Action,
 			Target: clip(e.Target), Detail: clip(e.Detail), At: waypost.Millis(e.At),
