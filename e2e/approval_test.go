@@ -179,7 +179,7 @@ func TestTheLinkedPageShowsADomainBecomeRight(t *testing.T) {
 	says(t, text, record(t, d, "ownership").Record.Value, record(t, d, "dkim1").Record.Name, "0 of 5 required records are right")
 	n.publish(d)
 	must(c.CheckDomain(t.Context(), d.ID))(t)
-	says(t, page(), "All records are right.")
+	says(t, page(), "Everything is right.", "5 of 5 required records are right.")
 }
 
 // An upstream that signs: its records, its key, and no signature of ours.

@@ -110,7 +110,12 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		return a, err
 	}
 	a.later("database", func(context.Context) error { return a.Base.Close() })
-	a.later("use of keys", a.Auth.FlushAllUsed)
+	a.later("use of keys", func(ctx context.Context) error {
+		if err := a.Auth.FlushAllUsed(ctx); err != nil { // nothing depends on it
+			a.Log.Debug("cannot note when keys were last used", "error", err)
+		}
+		return nil
+	})
 	a.later("loops", func(context.Context) error { a.loops.Wait(); return nil })
 
 	if a.cert, err = openCertificate(c); err != nil {
