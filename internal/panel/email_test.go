@@ -10,7 +10,7 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// withTester gives the panel test mails. What comes back does so at once.
+// withTester gives the panel test mails.
 func withTester(t testing.TB, addresses testmail.Addresses) *world {
 	t.Helper()
 	return newWorld(t, func(o *panel.Options) {

@@ -78,12 +78,7 @@ func (q *request) showMailbox(base string) error {
 	if v.Empties = q.mayWrite() && operator != "" && len(list) > 0; v.Empties {
 		v.Operator = operator
 	}
-	if cursor != "" {
-		v.First = q.with("cursor", "")
-	}
-	if next != "" {
-		v.Next = q.with("cursor", next)
-	}
+	v.First, v.Next = q.pages(cursor, next)
 	for i := range list {
 		m := &list[i]
 		row := view.BoxedRow{Path: base + "/" + m.ID, At: q.Moment(m.Created), From: m.MailFrom, To: m.Recipient, Size: q.Size(m.Size)}

@@ -131,12 +131,7 @@ func (p *panel) messagesPage(q *request) error {
 
 func (q *request) showMessages(status int, s messageSearch, found store.MessagePage) error {
 	v := view.Messages{Search: q.searchForm(s), CSV: csvPath(q)}
-	if s.Cursor != "" {
-		v.First = q.with("cursor", "")
-	}
-	if found.Next != "" {
-		v.Continue = q.with("cursor", found.Next)
-	}
+	v.First, v.Continue = q.pages(s.Cursor, found.Next)
 	switch {
 	case !found.Truncated:
 	case found.Next == "", strings.HasSuffix(s.Recipient, "*"): // beyond that, Next does not lead further

@@ -54,13 +54,8 @@ func (p *panel) operatorsPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	if cursor != "" {
-		v.First = q.with("cursor", "")
-	}
-	if next != "" {
-		v.Next = q.with("cursor", next)
-		v.Short = f.Name != "" && len(found) < operatorsOnPage
-	}
+	v.First, v.Next = q.pages(cursor, next)
+	v.Short = next != "" && f.Name != "" && len(found) < operatorsOnPage
 	if v.Rows, err = p.operatorRows(q, found); err != nil {
 		return err
 	}

@@ -143,12 +143,7 @@ func (p *panel) backlogs(q *request, f waypost.QueueFilter, v *view.Queue) error
 	if err != nil {
 		return err
 	}
-	if cursor != "" {
-		v.First = q.with("cursor", "")
-	}
-	if next != "" {
-		v.Next = q.with("cursor", next)
-	}
+	v.First, v.Next = q.pages(cursor, next)
 	var ids []string
 	for _, b := range list {
 		ids = append(ids, b.OperatorID)
@@ -250,12 +245,7 @@ func (p *panel) listDeliveries(q *request, f waypost.QueueFilter, v *view.Delive
 	if err != nil {
 		return err
 	}
-	if cursor != "" {
-		v.First = q.with("cursor", "", "did", "", "done", "", "pending", "", "skipped", "")
-	}
-	if next != "" {
-		v.Next = q.with("cursor", next, "did", "", "done", "", "pending", "", "skipped", "")
-	}
+	v.First, v.Next = q.pages(cursor, next, "did", "done", "pending", "skipped")
 	var ids []string
 	for _, d := range list {
 		ids = append(ids, d.OperatorID)

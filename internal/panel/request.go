@@ -166,6 +166,22 @@ func (q *request) with(pairs ...string) string {
 	return q.URL.Path + "?" + values.Encode()
 }
 
+// pages are the addresses of a list's beginning, if this page is not it, and of its next
+// page, if there is one. Beside the cursor they leave out what is about this page only.
+func (q *request) pages(cursor, next string, without ...string) (first, following string) {
+	var pairs []string
+	for _, name := range without {
+		pairs = append(pairs, name, "")
+	}
+	if cursor != "" {
+		first = q.with(append(pairs, "cursor", "")...)
+	}
+	if next != "" {
+		following = q.with(append(pairs, "cursor", next)...)
+	}
+	return first, following
+}
+
 // enter finds out who asks and in which language and colors they want to be answered.
 func (p *panel) enter(w http.ResponseWriter, r *http.Request, pg page) *request {
 	q := &request{Request: r, w: w, panel: p, page: pg, peer: p.front.Peer(r), base: p.front.Base(r)}

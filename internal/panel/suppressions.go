@@ -67,12 +67,7 @@ func (q *request) showSuppressions(status int, n newSuppression) error {
 	for _, r := range suppressionReasons() {
 		v.Reason.Options = append(v.Reason.Options, view.Option{Value: string(r), Label: q.Label("suppression_reason", string(r))})
 	}
-	if cursor != "" {
-		v.First = q.with("cursor", "")
-	}
-	if next != "" {
-		v.Next = q.with("cursor", next)
-	}
+	v.First, v.Next = q.pages(cursor, next)
 	for _, s := range list {
 		row := view.Suppression{
 			Address: s.Address, Reason: string(s.Reason), Label: q.Label("suppression_reason", string(s.Reason)), Detail: s.Detail, At: q.Date(s.Created),

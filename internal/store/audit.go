@@ -57,7 +57,7 @@ func clip(text string) string {
 // is cursor; limit 0 means 50.
 func (s *Store) AuditLog(ctx context.Context, operatorID, cursor string, limit int) ([]waypost.AuditEntry, error) {
 	rows, err := s.queries().AuditLog(ctx, tenantsql.AuditLogParams{
-		OperatorID: operatorID, Before: before(cursor), Most: int64(pageSize(limit)),
+		OperatorID: operatorID, Before: Before(cursor), Most: int64(pageSize(limit)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list audit log: %w", err)

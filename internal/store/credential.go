@@ -40,7 +40,7 @@ func (s *Store) Credentials(ctx context.Context, operatorID string) ([]Credentia
 // the one whose id is cursor; limit 0 means 50.
 func (s *Store) CredentialPage(ctx context.Context, operatorID, cursor string, limit int) ([]Credential, error) {
 	rows, err := s.queries().CredentialPage(ctx, tenantsql.CredentialPageParams{
-		OperatorID: operatorID, Before: before(cursor), Most: int64(pageSize(limit)),
+		OperatorID: operatorID, Before: Before(cursor), Most: int64(pageSize(limit)),
 	})
 	return credentials(rows, err)
 }

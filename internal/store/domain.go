@@ -168,7 +168,7 @@ func (s *Store) SetDomainProof(ctx context.Context, by waypost.Actor, operatorID
 // event whose id is cursor; limit 0 means 50.
 func (s *Store) DomainEvents(ctx context.Context, operatorID, name, cursor string, limit int) ([]waypost.DomainEvent, error) {
 	rows, err := s.queries().DomainEvents(ctx, tenantsql.DomainEventsParams{
-		OperatorID: operatorID, Name: name, Before: before(cursor), Most: int64(pageSize(limit)),
+		OperatorID: operatorID, Name: name, Before: Before(cursor), Most: int64(pageSize(limit)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list events of a domain: %w", err)

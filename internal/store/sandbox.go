@@ -31,7 +31,7 @@ type SandboxMail struct {
 // continues the listing, "" at its end; limit 0 means 50.
 func (s *Store) SandboxList(ctx context.Context, operatorID, cursor string, limit int) (list []SandboxMail, next string, err error) {
 	limit = pageSize(limit)
-	rows, err := s.queries().Sandbox(ctx, tenantsql.SandboxParams{OperatorID: operatorID, Before: before(cursor), Most: int64(limit + 1)})
+	rows, err := s.queries().Sandbox(ctx, tenantsql.SandboxParams{OperatorID: operatorID, Before: Before(cursor), Most: int64(limit + 1)})
 	if err != nil {
 		return nil, "", fmt.Errorf("list sandbox: %w", err)
 	}

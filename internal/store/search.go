@@ -70,7 +70,7 @@ func (s *Store) messages(ctx context.Context, operatorID string, f MessageFilter
 		}
 		page.Truncated = truncated
 	}
-	cursor := before(f.Cursor)
+	cursor := Before(f.Cursor)
 	for scanned := 0; ; {
 		if scanned >= scanBound {
 			page.Truncated, page.Next = true, cursor

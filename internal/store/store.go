@@ -107,8 +107,8 @@ func pageSize(limit int) int {
 // lastID sorts after every id: where a listing of newest first begins.
 const lastID = "~"
 
-// before is the exclusive upper bound of a page that a cursor continues.
-func before(cursor string) string {
+// Before is the exclusive upper bound of a page that a cursor continues.
+func Before(cursor string) string {
 	if cursor == "" {
 		return lastID
 	}

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -11,13 +10,10 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// lastID sorts after every id: where a listing of newest first begins.
-const lastID = "~"
-
 // AuditLog lists what was changed of all operators and the platform, newest first, before
 // the entry whose id is cursor.
 func (y *System) AuditLog(ctx context.Context, cursor string, limit int) ([]waypost.AuditEntry, error) {
-	rows, err := y.queries().AuditLog(ctx, systemsql.AuditLogParams{Before: cmp.Or(cursor, lastID), Most: int64(limit)})
+	rows, err := y.queries().AuditLog(ctx, systemsql.AuditLogParams{Before: store.Before(cursor), Most: int64(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("list audit log: %w", err)
 	}

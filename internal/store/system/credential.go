@@ -176,25 +176,21 @@ func (y *System) CredentialName(ctx context.Context, id string) (operatorID, nam
 // RevokeAny ends the use of any credential. Revoking twice is no error; the error is
 // NotFound if there is no such credential.
 func (y *System) RevokeAny(ctx context.Context, by waypost.Actor, id string) error {
-	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		if err := store.BumpChange(ctx, tx); err != nil {
-			return err
-		}
-		q := systemsql.New(tx)
+	return y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
 		known, err := q.CredentialKnownAs(ctx, id)
 		if errors.Is(err, sql.ErrNoRows) {
-			return notFound("credential")
+			return nil, notFound("credential")
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		n, err := q.RevokeCredential(ctx, systemsql.RevokeCredentialParams{ID: id, Revoked: waypost.Millis(time.Now())})
 		if err != nil || n == 0 {
-			return err
+			return nil, err
 		}
-		return store.WriteAudit(ctx, tx, waypost.AuditEntry{
+		return []waypost.AuditEntry{{
 			OperatorID: cmp.Or(known.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "credential.revoke",
 			Target: cmp.Or(known.Name, known.KeyHint),
-		})
+		}}, nil
 	})
 }

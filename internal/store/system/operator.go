@@ -27,14 +27,8 @@ func (y *System) change(ctx context.Context, call func(ctx context.Context, q *s
 
 // audited is change for what the audit log records.
 func (y *System) audited(ctx context.Context, e waypost.AuditEntry, call func(ctx context.Context, q *systemsql.Queries) error) error {
-	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		if err := store.BumpChange(ctx, tx); err != nil {
-			return err
-		}
-		if err := call(ctx, systemsql.New(tx)); err != nil {
-			return err
-		}
-		return store.WriteAudit(ctx, tx, e)
+	return y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
+		return []waypost.AuditEntry{e}, call(ctx, q)
 	})
 }
 

@@ -1,7 +1,6 @@
 package system
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -28,7 +27,7 @@ const (
 // and have a next one.
 func (y *System) FindOperators(ctx context.Context, f waypost.OperatorFilter, cursor string, limit int) (list []waypost.OperatorEntry, next string, err error) {
 	limit = pageSize(limit)
-	before := cmp.Or(cursor, lastID)
+	before := store.Before(cursor)
 	chunk := operatorChunk
 	if f.Name == "" {
 		chunk = limit + 1
