@@ -190,10 +190,12 @@ func (u *Users) SecondStep(ctx context.Context, sealed, code, peer, agent string
 func (u *Users) start(
 	ctx context.Context, user waypost.User, secrets waypost.UserSecrets, second waypost.SecondFactor, peer, agent string,
 ) (SignedIn, error) {
-	now := u.now().UTC().Truncate(time.Millisecond)
+	now := u.now().UTC()
+	id := waypost.NewIDAt(now) // of the whole instant: sessions of one millisecond sort too
+	now = now.Truncate(time.Millisecond)
 	token, hash := newToken()
 	s := waypost.UserSession{
-		ID: waypost.NewIDAt(now), UserID: user.ID, Created: now, Seen: now, Expires: now.Add(sessionAge), Peer: peer, Agent: cleanAgent(agent),
+		ID: id, UserID: user.ID, Created: now, Seen: now, Expires: now.Add(sessionAge), Peer: peer, Agent: cleanAgent(agent),
 	}
 	err := u.store.StartSession(ctx, actor(user, peer), s, hash, secrets.Password, second)
 	if outrun(err) {

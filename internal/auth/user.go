@@ -201,10 +201,10 @@ func (u *Users) create(ctx context.Context, n NewUser, password string, write fu
 
 // newUser checks what a user is made of.
 func (u *Users) newUser(n NewUser) (waypost.User, error) {
-	now := u.now().UTC().Truncate(time.Millisecond)
+	now := u.now().UTC()
 	user := waypost.User{
 		ID: waypost.NewIDAt(now), OperatorID: n.OperatorID, Email: n.Email, Name: n.Name, Role: n.Role,
-		Language: n.Language, TimeZone: n.TimeZone, Created: now,
+		Language: n.Language, TimeZone: n.TimeZone, Created: now.Truncate(time.Millisecond),
 	}
 	var ok bool
 	if user.Login, ok = NormalizeLogin(n.Login); !ok {

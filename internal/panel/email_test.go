@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/internal/panel"
 	"github.com/waypost/waypost/internal/testmail"
@@ -125,12 +126,18 @@ func TestAGatewayThatTheProductDoesNotIncludeIsGrey(t *testing.T) {
 
 func TestATestMailOverSettingsThatAreNotSavedShowsEachStage(t *testing.T) {
 	w := withTester(t, nil)
-	v := w.visitor(t, w.operator(t, "Acme"), waypost.RoleAdmin)
+	op := w.operator(t, "Acme")
+	v := w.visitor(t, op, waypost.RoleAdmin)
 	w.peer.set(reports(waypost.OutcomePermanent, waypost.Reply{Code: 535, Enhanced: "5.7.8", Text: "Authentication failed"}, "auth"))
 	got := v.post("/settings/email/test", append(server(), "to", "me@acme.example")...)
 	if got.status != http.StatusSeeOther || !strings.HasPrefix(got.location(), "/settings/email/test/") {
 		t.Fatalf("%d %s", got.status, got.text())
 	}
+	run, err := w.options.Tester.Find(t.Context(), op, got.location()[strings.LastIndexByte(got.location(), '/')+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Wait(t.Context(), time.Minute)
 	page := v.open(got.location())
 	page.wants("Test mail to me@acme.example", "mx.example.net [192.0.2.7]:25")
 	page.lacks("s3cret")

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -66,11 +67,12 @@ func (y *System) CreateOperator(ctx context.Context, by waypost.Actor, o waypost
 	if _, ok := waypost.ParseProduct(string(o.Product)); !ok {
 		return o, waypost.FieldError("product", "must be servermate, cloud or on_premise")
 	}
-	if o.Created.IsZero() {
-		o.Created = waypost.FromMillis(waypost.Millis(time.Now()))
-	}
+	now := time.Now()
 	if o.ID == "" {
-		o.ID = waypost.NewIDAt(o.Created)
+		o.ID = waypost.NewIDAt(cmp.Or(o.Created, now)) // before the fraction is cut off: operators of one millisecond sort too
+	}
+	if o.Created.IsZero() {
+		o.Created = waypost.FromMillis(waypost.Millis(now))
 	}
 	if o.Uncertain == "" {
 		o.Uncertain = waypost.UncertainRetry
