@@ -55,7 +55,7 @@ func (u *Users) SignIn(ctx context.Context, login, password, peer, agent string)
 		return SignedIn{}, err
 	}
 	if valid {
-		if err := u.allow(ctx, u.passwords, login, user, network, peer, "passwords"); err != nil {
+		if err := u.allow(ctx, u.passwords, login, user, network, peer, waypost.DetailWrongPasswords); err != nil {
 			return SignedIn{}, err
 		}
 	}
@@ -81,7 +81,7 @@ func (u *Users) SignIn(ctx context.Context, login, password, peer, agent string)
 // allow counts a try about a user, who may be nobody, under a key. Where the user has
 // signed in from is counted apart from the others. That others have to wait is recorded,
 // now and then.
-func (u *Users) allow(ctx context.Context, g *guesses, key string, user waypost.User, network netip.Prefix, peer, what string) error {
+func (u *Users) allow(ctx context.Context, g *guesses, key string, user waypost.User, network netip.Prefix, peer string, what waypost.DetailCode) error {
 	now := u.now()
 	ok, tell := g.strangers.take(now, key)
 	if ok {
@@ -105,14 +105,13 @@ func (u *Users) allow(ctx context.Context, g *guesses, key string, user waypost.
 	return nil
 }
 
-func (u *Users) recordThrottled(ctx context.Context, user waypost.User, peer, what string, now time.Time) {
+func (u *Users) recordThrottled(ctx context.Context, user waypost.User, peer string, what waypost.DetailCode, now time.Time) {
 	u.log.Warn("sign-ins of a user are throttled", "user", user.ID, "peer", peer, "tried", what)
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	by := waypost.Policy()
 	by.Peer = peer
-	detail := "too many wrong " + what + ": others than networks the user is known from have to wait"
-	if err := u.store.RecordUser(ctx, by, user, "user.sign_in_failed", detail, now); err != nil {
+	if err := u.store.RecordUser(ctx, by, user, "user.sign_in_failed", waypost.NewDetail(what), now); err != nil {
 		u.log.Warn("cannot record failed sign-ins", "user", user.ID, "error", err)
 	}
 }
@@ -172,7 +171,7 @@ func (u *Users) SecondStep(ctx context.Context, sealed, code, peer, agent string
 	if err != nil || user.Disabled || !user.TOTP || !bytes.Equal(st.Password, fingerprint(secrets.Password)) {
 		return SignedIn{}, startAgain()
 	}
-	if err := u.allow(ctx, u.codes, user.ID, user, network, peer, "codes"); err != nil {
+	if err := u.allow(ctx, u.codes, user.ID, user, network, peer, waypost.DetailWrongCodes); err != nil {
 		return SignedIn{}, err
 	}
 	second, err := u.checkCode(ctx, user, secrets, code)

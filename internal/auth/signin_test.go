@@ -374,7 +374,7 @@ func TestTheSecondStepTakesACode(t *testing.T) {
 	}
 	_, err = p.SecondStep(t.Context(), state, code, home, "")
 	wantNotSignedIn(t, err)
-	if e := p.recorded(t, waypost.PlatformOperatorID, "user.sign_in"); e[0].Detail != "password and code" {
+	if e := p.recorded(t, waypost.PlatformOperatorID, "user.sign_in"); e[0].Detail.String() != "password and code" {
 		t.Error(e[0].Detail)
 	}
 	// One step late and one early are fine, two are not.
@@ -448,7 +448,7 @@ func TestRecoveryCodesAreGoodOnceEach(t *testing.T) {
 	if n, err := p.RecoveryCodes(t.Context(), u.ID); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	if e := p.recorded(t, waypost.PlatformOperatorID, "user.sign_in"); e[0].Detail != "password and recovery code, 0 left" {
+	if e := p.recorded(t, waypost.PlatformOperatorID, "user.sign_in"); e[0].Detail.String() != "password and recovery code, 0 left" {
 		t.Error(e[0].Detail)
 	}
 }

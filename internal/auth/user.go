@@ -32,7 +32,7 @@ type UserStore interface {
 	RemoveUser(ctx context.Context, by waypost.Actor, operatorID, id string, now time.Time) error
 	SetPassword(ctx context.Context, by waypost.Actor, id, old, password, keep string, now time.Time) error
 	RehashPassword(ctx context.Context, id, old, password string) error
-	RecordUser(ctx context.Context, by waypost.Actor, u waypost.User, action, detail string, now time.Time) error
+	RecordUser(ctx context.Context, by waypost.Actor, u waypost.User, action string, detail waypost.Detail, now time.Time) error
 
 	IssueToken(ctx context.Context, by waypost.Actor, operatorID string, t waypost.UserToken, now time.Time) (waypost.User, error)
 	RequestReset(ctx context.Context, by waypost.Actor, users []waypost.User, tokens []waypost.UserToken, now time.Time) error

@@ -3,7 +3,6 @@ package panel
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"strings"
 
 	"github.com/waypost/waypost/internal/panel/view"
@@ -81,22 +80,15 @@ func (p *panel) auditRows(q *request, v *view.Audit, list []waypost.AuditEntry) 
 		if err != nil {
 			return err
 		}
-		row := view.AuditRow{At: e.At, Who: who, Peer: e.Actor.Peer, What: q.actionLabel(e.Action), Target: e.Target, Detail: plainDetail(e.Detail)}
+		row := view.AuditRow{
+			At: e.At, Who: who, Peer: e.Actor.Peer, What: q.actionLabel(e.Action), Target: q.auditTarget(e), Detail: q.auditDetail(e),
+		}
 		if v.Platform {
 			row.Operator, row.OperatorPath = p.auditedOperator(q, e.OperatorID), "/platform/audit?operator="+e.OperatorID
 		}
 		v.Rows = append(v.Rows, row)
 	}
 	return nil
-}
-
-// plainDetail writes a list as people do; everything else stays.
-func plainDetail(detail string) string {
-	var list []string
-	if json.Unmarshal([]byte(detail), &list) == nil {
-		return strings.Join(list, ", ")
-	}
-	return detail
 }
 
 // actionLabel is an action in words: the text for its name with the dots as underscores.

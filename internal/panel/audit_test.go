@@ -50,7 +50,7 @@ func TestTheAuditLogSaysWhoDidWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := v.open("/audit")
-	got.wants("Created the operator", "Command line", "Added a suppression", "a@x.example manual", "192.0.2.7", "Key "+hostile, "A key of the platform", "Key gone",
+	got.wants("Created the operator", "Command line", "Added a suppression", "a@x.example Added by hand", "192.0.2.7", "Key "+hostile, "A key of the platform", "Key gone",
 		"By itself", "Signed in", v.user.Login)
 	got.lacks("<script>alert", "theirs@x.example", "Secret project")
 

@@ -56,7 +56,7 @@ func TestAnOwnServerIsSavedInOneStep(t *testing.T) {
 		}
 	}
 	log, err := w.db.Store.AuditLog(t.Context(), op, "", 1)
-	if err != nil || log[0].Action != "settings.save" || log[0].Actor.Name != v.user.Login || strings.Contains(log[0].Detail, "s3cret") {
+	if err != nil || log[0].Action != "settings.save" || log[0].Actor.Name != v.user.Login || strings.Contains(string(log[0].Detail), "s3cret") {
 		t.Errorf("%+v, %v", log, err)
 	}
 }

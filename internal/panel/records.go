@@ -69,31 +69,36 @@ func (q *request) record(domain, id string, item verify.Item) view.Record {
 	return r
 }
 
-// advice says what to do in the reader's language. Where the check's own words say more,
-// they stand below; a code that is not known here has only these.
+// advice says what to do in the reader's language. Where only the check's own words say
+// all, they stand below; a code that is not known here has only these.
 func (q *request) advice(r view.Record, a verify.Advice) view.RecordAdvice {
 	out := view.RecordAdvice{Level: string(a.Level), Text: a.Text}
 	key := "domain_advice." + string(a.Code)
-	saysMore := slices.Contains(wordy(), a.Code)
+	saysMore := a.Detail != "" || slices.Contains(wordy(), a.Code)
 	if !q.Has(key) || saysMore && q.Code == "en" {
 		return out
 	}
 	out.Text = q.T(key, "Name", r.Name, "Short", r.Short, "Target", strings.TrimSuffix(r.Value, "."), "Found", strings.Join(r.Found, ", "),
 		"Term", a.Term)
+	more, ok := q.detail("record_detail", a.Detail)
+	if ok {
+		out.Text += " " + strings.Join(more, " ")
+	} else if saysMore {
+		out.Original = a.Text
+	}
 	if a.Domain != "" {
 		out.Text += " " + q.T("record.elsewhere", "Domain", a.Domain)
-	}
-	if saysMore {
-		out.Original = a.Text
 	}
 	return out
 }
 
-// wordy are the codes whose sentences have what a translation cannot know: what a parser
-// did not understand, which terms cost how much, what went wrong in the DNS.
+// wordy are the codes whose sentences say more than their translation: what a parser did not
+// understand, which terms cost how much, what went wrong in the DNS. Usually the detail of
+// the advice has it; a report of an older version has none, and a failure without a code
+// neither.
 func wordy() []verify.AdviceCode {
 	return []verify.AdviceCode{
-		"ownership_unsure", verify.DMARCInvalid, verify.DMARCFault, verify.DMARCUnknown, verify.SPFSyntax, verify.SPFLookups, verify.SPFVoids,
+		verify.DMARCInvalid, verify.DMARCFault, verify.DMARCUnknown, verify.SPFSyntax, verify.SPFLookups, verify.SPFVoids,
 		verify.SPFNoTarget, verify.SPFUnknown, verify.SPFPermError, "spf_not_passing",
 	}
 }

@@ -28,7 +28,7 @@ func WriteAudit(ctx context.Context, tx *engine.Tx, entries ...waypost.AuditEntr
 		id := cmp.Or(e.ID, waypost.NewIDAt(time.Now().Add(time.Duration(i)*time.Microsecond)))
 		if err := q.InsertAudit(ctx, tenantsql.InsertAuditParams{
 			ID: id, OperatorID: e.OperatorID, Actor: e.Actor.ID, ActorName: clip(e.Actor.Name), Peer: e.Actor.Peer, Action: e.Action,
-			Target: clip(e.Target), Detail: clip(e.Detail), At: waypost.Millis(e.At),
+			Target: clip(e.Target), Detail: clipDetail(e.Detail), At: waypost.Millis(e.At),
 		}); err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func WriteAudit(ctx context.Context, tx *engine.Tx, entries ...waypost.AuditEntr
 }
 
 // audit records one change of an operator in its transaction.
-func audit(ctx context.Context, tx *engine.Tx, by waypost.Actor, operatorID, action, target, detail string) error {
+func audit(ctx context.Context, tx *engine.Tx, by waypost.Actor, operatorID, action, target string, detail waypost.Detail) error {
 	return WriteAudit(ctx, tx, waypost.AuditEntry{OperatorID: operatorID, Actor: by, Action: action, Target: target, Detail: detail})
 }
 
@@ -51,6 +51,14 @@ func clip(text string) string {
 		end--
 	}
 	return strings.ToValidUTF8(text[:end], "") + "…"
+}
+
+// clipDetail is clip for a detail: half a code could not be read, half a sentence can.
+func clipDetail(d waypost.Detail) string {
+	if len(d) <= maxAuditText {
+		return string(d)
+	}
+	return clip(d.String())
 }
 
 // AuditLog lists what was changed of an operator, newest first, before the entry whose id
@@ -73,6 +81,6 @@ func (s *Store) AuditLog(ctx context.Context, operatorID, cursor string, limit i
 func AuditOf(row tenantsql.Audit) waypost.AuditEntry {
 	return waypost.AuditEntry{
 		ID: row.ID, OperatorID: row.OperatorID, Actor: waypost.Actor{ID: row.Actor, Name: row.ActorName, Peer: row.Peer},
-		Action: row.Action, Target: row.Target, Detail: row.Detail, At: waypost.FromMillis(row.At),
+		Action: row.Action, Target: row.Target, Detail: waypost.Detail(row.Detail), At: waypost.FromMillis(row.At),
 	}
 }

@@ -50,7 +50,7 @@ func (s *Store) Control(ctx context.Context, by waypost.Actor, operatorID, deliv
 			return refused[0]
 		}
 		result = results[0]
-		return audit(ctx, tx, by, operatorID, "delivery."+string(action), d.Recipient, deliveryID)
+		return audit(ctx, tx, by, operatorID, "delivery."+string(action), d.Recipient, waypost.Detail(deliveryID))
 	})
 	if err != nil {
 		return ControlResult{}, fmt.Errorf("%s: %w", action, err)

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/tenantsql"
@@ -42,27 +40,21 @@ func (s *Store) SaveOperator(ctx context.Context, by waypost.Actor, operatorID s
 }
 
 // operatorChange names the change from one state of an operator to another.
-func operatorChange(was, is waypost.Operator) (action, detail string) {
+func operatorChange(was, is waypost.Operator) (action string, detail waypost.Detail) {
 	switch {
 	case is.Suspended && !was.Suspended:
 		return "operator.suspend", ""
 	case was.Suspended && !is.Suspended:
 		return "operator.resume", ""
 	}
-	var list []string
-	for _, f := range []struct{ name, was, is string }{
-		{"name", was.Name, is.Name},
-		{"product", string(was.Product), string(is.Product)},
-		{"contact", was.Contact, is.Contact},
-		{"uncertain", string(was.Uncertain), string(is.Uncertain)},
-		{"gateway", string(was.Gateway), string(is.Gateway)},
-		{"mails a minute", strconv.Itoa(was.PerMinute), strconv.Itoa(is.PerMinute)},
-	} {
-		if f.was != f.is {
-			list = append(list, fmt.Sprintf("%s: %q, was %q", f.name, f.is, f.was))
-		}
-	}
-	return "operator.change", strings.Join(list, "; ")
+	return "operator.change", waypost.Details(
+		waypost.ChangeDetail("name", was.Name, is.Name),
+		waypost.ChangeDetail("product", was.Product, is.Product),
+		waypost.ChangeDetail("contact", was.Contact, is.Contact),
+		waypost.ChangeDetail("uncertain", was.Uncertain, is.Uncertain),
+		waypost.ChangeDetail("gateway", was.Gateway, is.Gateway),
+		waypost.ChangeDetail("per_minute", was.PerMinute, is.PerMinute),
+	)
 }
 
 func updateOperator(ctx context.Context, q *tenantsql.Queries, operatorID string, o waypost.Operator) error {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -73,7 +72,7 @@ func (s *Store) SandboxEmpty(ctx context.Context, by waypost.Actor, operatorID s
 		if err != nil || n == 0 {
 			return err
 		}
-		return audit(ctx, tx, by, operatorID, "sandbox.empty", "", strconv.FormatInt(n, 10))
+		return audit(ctx, tx, by, operatorID, "sandbox.empty", "", waypost.NewDetail(waypost.DetailMails, "count", n))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("empty sandbox: %w", err)

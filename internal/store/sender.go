@@ -59,7 +59,7 @@ func (s *Store) AddSender(ctx context.Context, by waypost.Actor, operatorID stri
 		if err := WriteDomainEvents(ctx, tx, newSenderEvents(operatorID, sender, by)); err != nil {
 			return err
 		}
-		if err := audit(ctx, tx, by, operatorID, "sender.add", sender.Address, string(sender.State)); err != nil {
+		if err := audit(ctx, tx, by, operatorID, "sender.add", sender.Address, waypost.Detail(sender.State)); err != nil {
 			return err
 		}
 		if !sender.Default {
@@ -119,9 +119,9 @@ func (s *Store) ChangeSender(ctx context.Context, by waypost.Actor, operatorID, 
 		if err != nil {
 			return one(err, "sender")
 		}
-		detail := ""
+		var detail waypost.Detail
 		if makeDefault && !row.IsDefault {
-			detail = "default"
+			detail = waypost.NewDetail(waypost.DetailMadeDefault)
 		}
 		if err := audit(ctx, tx, by, operatorID, "sender.change", row.Address, detail); err != nil {
 			return err

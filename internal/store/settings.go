@@ -1,10 +1,7 @@
 package store
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -51,23 +48,18 @@ func (s *Store) SaveEmailSettings(ctx context.Context, by waypost.Actor, operato
 	})
 }
 
-// changes tells what differs from the operator as it is, in a line without secrets.
-func (e EmailSettings) changes(o waypost.Operator) string {
-	var list []string
-	if e.Gateway != o.Gateway {
-		list = append(list, "gateway "+cmp.Or(string(e.Gateway), "none"))
-	}
+// changes tells what differs from the operator as it is, without secrets.
+func (e EmailSettings) changes(o waypost.Operator) waypost.Detail {
+	list := []waypost.Detail{waypost.ChangeDetail("gateway", o.Gateway, e.Gateway)}
 	if r := e.Relay; r != nil {
-		list = append(list, fmt.Sprintf("server %s port %d %s", r.Host, r.Port, r.Security))
+		list = append(list, waypost.NewDetail(waypost.DetailServer, "host", r.Host, "port", r.Port, "security", r.Security))
 	}
 	if e.DefaultSender != nil {
-		list = append(list, "sender "+e.DefaultSender.Address)
+		list = append(list, waypost.NewDetail(waypost.DetailSender, "address", e.DefaultSender.Address))
 	}
-	if e.ReplyTo != o.ReplyTo {
-		list = append(list, "reply-to "+cmp.Or(e.ReplyTo, "none"))
-	}
+	list = append(list, waypost.ChangeDetail("reply_to", o.ReplyTo, e.ReplyTo))
 	if e.Signature != o.Signature {
-		list = append(list, "signature")
+		list = append(list, waypost.NewDetail(waypost.DetailSignature))
 	}
-	return strings.Join(list, ", ")
+	return waypost.Details(list...)
 }

@@ -117,7 +117,7 @@ func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID
 				return err
 			}
 		}
-		if err := audit(ctx, tx, by, operatorID, "suppression.add", NormalizeAddress(n.Address), string(n.Reason)); err != nil {
+		if err := audit(ctx, tx, by, operatorID, "suppression.add", NormalizeAddress(n.Address), waypost.Detail(n.Reason)); err != nil {
 			return err
 		}
 		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
@@ -143,7 +143,7 @@ func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operato
 		if err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, operatorID, "suppression.remove", NormalizeAddress(addr), string(reason))
+		return audit(ctx, tx, by, operatorID, "suppression.remove", NormalizeAddress(addr), waypost.Detail(reason))
 	})
 }
 

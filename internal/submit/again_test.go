@@ -29,7 +29,7 @@ func TestWhatWasAcceptedBeforeIsNotSignedTwiceAndIsInTheAuditLog(t *testing.T) {
 	}
 	want := waypost.AuditEntry{
 		ID: log[0].ID, OperatorID: "op", Actor: again.Again.By, Action: "message.resend", Target: "someone@example.test",
-		Detail: first.ID + " as " + second.ID, At: log[0].At,
+		Detail: waypost.NewDetail(waypost.DetailResent, "of", first.ID, "as", second.ID), At: log[0].At,
 	}
 	if log[0] != want {
 		t.Errorf("%+v", log[0])

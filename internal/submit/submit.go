@@ -251,7 +251,7 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 	if again := d.sub.Again; again != nil {
 		a.Audit = append(a.Audit, waypost.AuditEntry{
 			OperatorID: d.account.ID, Actor: again.By, Action: "message.resend", Target: strings.Join(d.sub.Recipients, ", "),
-			Detail: again.Of + " as " + receipt.ID, At: d.now,
+			Detail: waypost.NewDetail(waypost.DetailResent, "of", again.Of, "as", receipt.ID), At: d.now,
 		})
 	}
 	if d.hash != nil {

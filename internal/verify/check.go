@@ -73,7 +73,7 @@ func (c *Checker) ownership(ctx context.Context, source Source, d waypost.Domain
 			"Another operator of this platform has proven this domain, and its record is still published. Remove the "+prefix+" records that are not yours; then yours counts.")
 	case slices.Contains(keys, item.Record.Value) && len(rivals) > 0 && found.Omitted > 0:
 		item.Verdict = Unknown
-		item.advise("ownership_unsure", AdviceWarning, "Another operator of this platform has proven this domain, and it has more name servers than are asked. Tell the platform's support, which can end the other claim.")
+		item.advise("ownership_servers", AdviceWarning, "Another operator of this platform has proven this domain, and it has more name servers than are asked. Tell the platform's support, which can end the other claim.")
 	case slices.Contains(keys, item.Record.Value) && len(rivals) > 0 && !all:
 		item.Verdict = Unknown
 		item.advise("ownership_unsure", AdviceWarning, "Another operator of this platform has proven this domain, and not all of its name servers answer now. Your record counts once all of them say that the other one is gone.")

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // DMARC is a DMARC record (RFC 7489 section 6.3).
@@ -22,7 +24,13 @@ type DMARC struct {
 	StrictSPF       bool        // aspf=s
 	Percent         int         // of mail that the policy applies to
 	Reports         []string    // rua: addresses for aggregate reports, as URIs
-	Faults          []string    // what receivers pass over, for people
+	Faults          []DMARCFlaw // what receivers pass over
+}
+
+// DMARCFlaw is a part of a record that receivers pass over.
+type DMARCFlaw struct {
+	Text   string         // in a few words
+	Detail waypost.Detail // the same for who says it in another language
 }
 
 // DMARCTag is one name=value.
@@ -60,7 +68,7 @@ func ParseDMARC(text string) (DMARC, error) {
 		case trimWSP(part) == "":
 			continue
 		case !ok || name == "":
-			d.fault(quoted(part) + " is not name=value")
+			d.fault(quoted(part)+" is not name=value", waypost.NewDetail(detailNotNameValue, "value", quoted(part)))
 			continue
 		}
 		if d.has(name) {
@@ -74,7 +82,9 @@ func ParseDMARC(text string) (DMARC, error) {
 // trimWSP removes WSP (RFC 5234 section B.1).
 func trimWSP(s string) string { return strings.Trim(s, " \t") }
 
-func (d *DMARC) fault(text string) { d.Faults = append(d.Faults, text) }
+func (d *DMARC) fault(text string, detail waypost.Detail) {
+	d.Faults = append(d.Faults, DMARCFlaw{Text: text, Detail: detail})
+}
 
 func (d *DMARC) has(name string) bool {
 	return slices.ContainsFunc(d.Tags, func(t DMARCTag) bool { return strings.EqualFold(t.Name, name) })
@@ -97,7 +107,7 @@ func (d *DMARC) read() error {
 	if pct := d.value("pct"); d.has("pct") {
 		n, err := strconv.ParseUint(pct, 10, 8)
 		if err != nil || n > 100 {
-			d.fault("pct=" + quoted(pct) + " is not a number from 0 to 100")
+			d.fault("pct="+quoted(pct)+" is not a number from 0 to 100", waypost.NewDetail(detailPercent, "value", quoted(pct)))
 		} else {
 			d.Percent = int(n)
 		}
@@ -106,7 +116,7 @@ func (d *DMARC) read() error {
 		if uri = trimWSP(uri); isReportURI(uri) {
 			d.Reports = append(d.Reports, uri)
 		} else if d.has("rua") {
-			d.fault("rua has " + quoted(uri) + ", which is not like mailto:reports@example.com")
+			d.fault("rua has "+quoted(uri)+", which is not like mailto:reports@example.com", waypost.NewDetail(detailReports, "value", quoted(uri)))
 		}
 	}
 	policy, ok := parseDMARCPolicy(d.value("p"))
@@ -123,7 +133,7 @@ func (d *DMARC) read() error {
 			}
 			return ErrDMARCPolicy
 		}
-		d.fault("p or sp is not none, quarantine or reject, so that both count as none")
+		d.fault("p or sp is not none, quarantine or reject, so that both count as none", waypost.NewDetail(detailPolicies))
 		policy, sub = DMARCNone, DMARCNone
 	}
 	d.Policy, d.SubdomainPolicy = policy, sub
@@ -135,7 +145,7 @@ func (d *DMARC) alignment(tag string) (strict bool) {
 	case v == "s":
 		return true
 	case v != "r" && d.has(tag):
-		d.fault(tag + "=" + quoted(v) + " is neither r nor s, and counts as r")
+		d.fault(tag+"="+quoted(v)+" is neither r nor s, and counts as r", waypost.NewDetail(detailAlignment, "tag", tag, "value", quoted(v)))
 	}
 	return false
 }

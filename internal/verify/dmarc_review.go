@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/route"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // The codes about DMARC.
@@ -59,7 +60,7 @@ func ReviewDMARC(ctx context.Context, r dns.Resolver, domain string) DMARCReview
 	for _, name := range names {
 		answer, err := r.LookupTXT(ctx, "_dmarc."+name)
 		if err != nil && dns.IsTemporary(err) {
-			list.add(Advice{Code: DMARCUnknown, Level: AdviceNote, Text: "The DMARC record could not be read now: " + err.Error() + "."})
+			list.add(Advice{Code: DMARCUnknown, Level: AdviceNote, Text: "The DMARC record could not be read now: " + err.Error() + ".", Detail: failureDetail(err)})
 			return DMARCReview{Verdict: Unknown, Advice: list}
 		}
 		records := slices.DeleteFunc(slices.Clone(answer.Records), func(s string) bool { return !isDMARC(s) })
@@ -137,8 +138,10 @@ func (v *DMARCReview) judge(list *adviceList, domain string) {
 	if err != nil {
 		v.Verdict = Wrong
 		v.Propose = Record{Type: "TXT", Name: v.Name, Value: dmarcProposal}
-		add(DMARCInvalid, AdviceError, "the DMARC record at "+v.Name+" has no effect, because "+err.Error()+": correct it, for instance to "+
-			quoted(dmarcProposal)+".")
+		list.add(Advice{
+			Code: DMARCInvalid, Level: AdviceError, Detail: invalidDetail(d, err),
+			Text: "The DMARC record at " + v.Name + " has no effect, because " + err.Error() + ": correct it, for instance to " + quoted(dmarcProposal) + ".",
+		})
 		return
 	}
 	v.Verdict, v.Record, v.Policy, v.Propose = OK, d, d.Policy, Record{}
@@ -147,7 +150,10 @@ func (v *DMARCReview) judge(list *adviceList, domain string) {
 		add(DMARCInherited, AdviceNote, "the DMARC record at "+v.Name+" counts for this domain too, with the policy "+string(v.Policy)+".")
 	}
 	for _, fault := range d.Faults {
-		add(DMARCFault, AdviceWarning, "a part of the DMARC record at "+v.Name+" is passed over: "+fault+".")
+		list.add(Advice{
+			Code: DMARCFault, Level: AdviceWarning, Detail: fault.Detail,
+			Text: "A part of the DMARC record at " + v.Name + " is passed over: " + fault.Text + ".",
+		})
 	}
 	if v.Policy != DMARCNone {
 		add(DMARCEnforced, AdviceNote, "the DMARC policy of the domain is "+string(v.Policy)+": mail without a valid DKIM signature of the domain "+
@@ -159,5 +165,17 @@ func (v *DMARCReview) judge(list *adviceList, domain string) {
 	if d.StrictSPF {
 		add(DMARCStrictSPF, AdviceNote, "with aspf=s, SPF does not count for DMARC, because bounces go to "+route.BounceDomain(domain)+
 			" and not to "+domain+" itself: mail passes DMARC by its DKIM signature alone. aspf=r would let SPF count as well.")
+	}
+}
+
+// invalidDetail says why a record has no effect.
+func invalidDetail(d DMARC, err error) waypost.Detail {
+	switch {
+	case errors.Is(err, ErrDMARCDuplicate):
+		return waypost.NewDetail(detailTagTwice)
+	case errors.Is(err, ErrDMARCPolicy):
+		return waypost.NewDetail(detailNoPolicy)
+	default:
+		return waypost.NewDetail(detailBadSP, "value", quoted(d.value("sp")))
 	}
 }

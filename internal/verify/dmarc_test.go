@@ -29,10 +29,10 @@ func TestParseDMARCReadsRecords(t *testing.T) {
 		// RFC 7489 section 6.6.3, step 6: faults elsewhere are passed over.
 		"v=DMARC1; p=reject; adkim=strict; aspf=x; pct=150; rua=a@x.test,https://x.test/,mailto:a@x.test; loose; =x": {
 			Policy: "reject", SubdomainPolicy: "reject", Percent: 100, Reports: []string{"mailto:a@x.test"},
-			Faults: make([]string, 7),
+			Faults: make([]verify.DMARCFlaw, 7),
 		},
-		"v=DMARC1; rua=mailto:a@x.test":                       {Policy: "none", SubdomainPolicy: "none", Percent: 100, Reports: []string{"mailto:a@x.test"}, Faults: make([]string, 1)},
-		"v=DMARC1; p=reject; sp=all; rua=mailto:a%2Bb@x.test": {Policy: "none", SubdomainPolicy: "none", Percent: 100, Reports: []string{"mailto:a%2Bb@x.test"}, Faults: make([]string, 1)},
+		"v=DMARC1; rua=mailto:a@x.test":                       {Policy: "none", SubdomainPolicy: "none", Percent: 100, Reports: []string{"mailto:a@x.test"}, Faults: make([]verify.DMARCFlaw, 1)},
+		"v=DMARC1; p=reject; sp=all; rua=mailto:a%2Bb@x.test": {Policy: "none", SubdomainPolicy: "none", Percent: 100, Reports: []string{"mailto:a%2Bb@x.test"}, Faults: make([]verify.DMARCFlaw, 1)},
 	} {
 		got, err := verify.ParseDMARC(text)
 		if err != nil {

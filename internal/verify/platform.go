@@ -25,6 +25,9 @@ const (
 	HELO       = "helo"
 )
 
+// spfNotPassing: mail from a sending address does not pass with what is published.
+const spfNotPassing AdviceCode = "spf_not_passing"
+
 // Caches is a recursive resolver that knows names of addresses; *dns.Client is one.
 type Caches interface {
 	dns.Resolver
@@ -216,10 +219,10 @@ func (c *PlatformChecker) spf(ctx context.Context, source Source, part Part, rec
 		case SPFPass:
 		case SPFUnsure:
 			item.Verdict = worse(item.Verdict, Unknown)
-			item.advise("spf_unknown", AdviceWarning, p.Explanation)
+			item.Advice = append(item.Advice, Advice{Code: SPFUnknown, Level: AdviceWarning, Text: p.Explanation, Detail: p.Detail})
 		default:
 			item.Verdict = Wrong
-			item.advise("spf_not_passing", AdviceError, p.Explanation)
+			item.Advice = append(item.Advice, Advice{Code: spfNotPassing, Level: AdviceError, Text: p.Explanation, Detail: p.Detail})
 		}
 	}
 	if item.Verdict == Wrong && part == SPFPart && len(item.Found) == 1 {

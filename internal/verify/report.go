@@ -1,8 +1,12 @@
 package verify
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Verdict is what a check thinks of one record.
@@ -60,6 +64,44 @@ func (i Item) Behind() (servers string, cached bool) {
 type Report struct {
 	Items []Item    `json:"records"`
 	At    time.Time `json:"at"`
+}
+
+// storedReport is how a report is kept: as it is shown to programs, with the details of its
+// advice beside it by "item.advice".
+type storedReport struct {
+	Items   []Item                    `json:"records"`
+	At      time.Time                 `json:"at"`
+	Details map[string]waypost.Detail `json:"details,omitempty"`
+}
+
+func detailKey(item, advice int) string { return strconv.Itoa(item) + "." + strconv.Itoa(advice) }
+
+// MarshalJSON implements json.Marshaler.
+func (r Report) MarshalJSON() ([]byte, error) {
+	s := storedReport{Items: r.Items, At: r.At, Details: map[string]waypost.Detail{}}
+	for i, item := range r.Items {
+		for j, a := range item.Advice {
+			if a.Detail != "" {
+				s.Details[detailKey(i, j)] = a.Detail
+			}
+		}
+	}
+	return json.Marshal(s)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Report) UnmarshalJSON(text []byte) error {
+	var s storedReport
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	for i, item := range s.Items {
+		for j := range item.Advice {
+			item.Advice[j].Detail = s.Details[detailKey(i, j)]
+		}
+	}
+	r.Items, r.At = s.Items, s.At
+	return nil
 }
 
 // Item returns the item of a part, a zero one if there is none.

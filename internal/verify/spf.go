@@ -30,11 +30,11 @@ type SPFTerm struct {
 // record (RFC 7208 section 4.6).
 type SPFSyntaxError struct {
 	Term    string // as written
-	Reason  string // in a few words
+	Reason  SPFFault
 	Instead string // what was probably meant, "" if there is no telling
 }
 
-func (e *SPFSyntaxError) Error() string { return quoted(e.Term) + ": " + e.Reason }
+func (e *SPFSyntaxError) Error() string { return quoted(e.Term) + ": " + e.Reason.String() }
 
 // The ways in which TXT records are not one SPF record.
 var (
@@ -66,7 +66,7 @@ func ParseSPF(text string) (SPF, error) {
 		t.space = space
 		if t.Modifier && (t.Name == "redirect" || t.Name == "exp") {
 			if seen[t.Name] && t.Err == nil { // RFC 7208 section 6
-				t.Err = &SPFSyntaxError{Term: word, Reason: t.Name + "= may stand in a record only once"}
+				t.Err = &SPFSyntaxError{Term: word, Reason: faultTwice}
 			}
 			seen[t.Name] = true
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Advice is one thing found about a domain's SPF or DMARC, with what to do about it.
@@ -13,6 +15,10 @@ type Advice struct {
 	Domain string      `json:"domain,omitempty"` // whose record it is about; "": the domain that was asked about
 	Term   string      `json:"term,omitempty"`   // of that record, as written; "": the whole of it
 	Text   string      `json:"text"`             // one or two sentences for people
+
+	// Detail is what Text says beyond Code, for who says it in another language; "" for
+	// nothing, or what only Text can say.
+	Detail waypost.Detail `json:"-"`
 }
 
 // AdviceLevel says how much an Advice matters.
@@ -129,11 +135,15 @@ func quoted(s string) string {
 func faultAdvice(domain string, s SPF) []Advice {
 	var list adviceList
 	for _, err := range s.faults(5) {
+		detail := waypost.NewDetail(detailFault, "fault", err.Reason)
 		text := ownerOf(domain) + " has a term that is not valid, " + err.Error() + ". Receivers ignore the whole record until it is corrected"
 		if err.Instead != "" {
 			text += ": write " + err.Instead
+			detail = waypost.Details(detail, waypost.NewDetail(detailInstead, "term", err.Instead))
 		}
-		list.add(Advice{Code: SPFSyntax, Level: AdviceError, Domain: domain, Term: err.Term, Text: sentence(text) + "." + repairOf(domain)})
+		list.add(Advice{
+			Code: SPFSyntax, Level: AdviceError, Domain: domain, Term: err.Term, Text: sentence(text) + "." + repairOf(domain), Detail: detail,
+		})
 	}
 	return list
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // Limits of RFC 7208 section 4.6.4 on what one check of one mail may ask.
@@ -59,7 +60,8 @@ func AuditSPF(ctx context.Context, r dns.Resolver, domain, include string) SPFAu
 		w.note(SPFMissing, AdviceError, "", "the domain has no SPF record.")
 	case w.trouble != nil:
 		a.Verdict = Unknown
-		w.note(SPFUnknown, AdviceNote, "", "the SPF record could not be judged now, because the DNS did not answer: "+w.trouble.Error()+".")
+		w.noteDetail(SPFUnknown, AdviceNote, "", "the SPF record could not be judged now, because the DNS did not answer: "+w.trouble.Error()+".",
+			failureDetail(w.trouble))
 	default:
 		a.Verdict = OK
 	}
@@ -101,13 +103,17 @@ func (w *spfWalk) domain() string {
 }
 
 func (w *spfWalk) note(code AdviceCode, level AdviceLevel, term, text string) {
-	w.advice.add(Advice{Code: code, Level: level, Domain: w.domain(), Term: term, Text: sentence(text)})
+	w.noteDetail(code, level, term, text, "")
+}
+
+func (w *spfWalk) noteDetail(code AdviceCode, level AdviceLevel, term, text string, detail waypost.Detail) {
+	w.advice.add(Advice{Code: code, Level: level, Domain: w.domain(), Term: term, Text: sentence(text), Detail: detail})
 }
 
 // broken notes what makes receivers give up (RFC 7208 section 2.6.7).
-func (w *spfWalk) broken(code AdviceCode, term, text string) {
+func (w *spfWalk) broken(code AdviceCode, term, text string, detail ...waypost.Detail) {
 	w.permFail = true
-	w.note(code, AdviceError, term, text)
+	w.noteDetail(code, AdviceError, term, text, waypost.Details(detail...))
 }
 
 // ask reports whether another question may be asked.
@@ -287,15 +293,21 @@ func (w *spfWalk) into(t SPFTerm) {
 	}
 	// RFC 7208 sections 5.2 and 6.1: no record is permerror there.
 	text := quoted(t.Text) + " in " + owner + " leads to " + name + ", which has no SPF record, and receivers then give up"
+	details := []waypost.Detail{waypost.NewDetail(detailLeadsTo, "name", name)}
 	switch {
 	case w.include != "" && sameName(name, w.include):
 		text += ". That record is the platform's to publish."
+		details = append(details, waypost.NewDetail(detailPlatforms))
 	case w.domain() == "":
 		text += ": remove it" + stuck(t) + "."
+		details = append(details, waypost.NewDetail(detailRemoveIt))
+		if stuck(t) != "" {
+			details = append(details, waypost.NewDetail(detailSpace))
+		}
 	default:
 		text += "." + repairOf(w.domain())
 	}
-	w.broken(SPFNoTarget, t.Text, text)
+	w.broken(SPFNoTarget, t.Text, text, details...)
 }
 
 func isBadName(err error) bool {

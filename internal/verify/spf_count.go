@@ -4,18 +4,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // sum judges the counts of an audit that is done.
 func (w *spfWalk) sum() {
 	a := &w.audit
 	if a.Voids > spfMostVoids {
+		voids := slices.Compact(slices.Sorted(slices.Values(w.voids)))
 		w.broken(SPFVoids, "", "receivers give up after two lookups that find nothing (RFC 7208 section 4.6.4), and "+ownerOf("")+
-			" leads to "+strconv.Itoa(a.Voids)+": remove "+and(few(slices.Compact(slices.Sorted(slices.Values(w.voids)))))+".")
+			" leads to "+strconv.Itoa(a.Voids)+": remove "+and(few(voids))+".", termsDetail(detailVoids, voids, "voids", a.Voids))
 	}
 	switch {
 	case a.Lookups > spfMostLookups:
-		w.broken(SPFLookups, "", w.tooMany())
+		text, detail := w.tooMany()
+		w.broken(SPFLookups, "", text, detail)
 	case a.Lookups >= spfMostLookups-1:
 		w.note(SPFLookupsNear, AdviceNote, "", ownerOf("")+" takes "+strconv.Itoa(a.Lookups)+
 			" of the 10 DNS lookups that receivers make, and an include of others that grows can break it.")
@@ -23,19 +27,20 @@ func (w *spfWalk) sum() {
 }
 
 // tooMany says what each term costs and what to do about it.
-func (w *spfWalk) tooMany() string {
+func (w *spfWalk) tooMany() (text string, detail waypost.Detail) {
 	a := &w.audit
-	atLeast := ""
+	atLeast, takes := "", detailLookups
 	if !a.Exact {
-		atLeast = "at least "
+		atLeast, takes = "at least ", detailLookupsLeast
 	}
 	costs := slices.Clone(a.Costs)
 	slices.SortStableFunc(costs, func(x, y SPFCost) int { return y.Lookups - x.Lookups })
-	shown := make([]string, 0, len(costs))
+	var shown, each []string
 	for _, c := range costs {
 		shown = append(shown, c.Term+" takes "+strconv.Itoa(c.Lookups))
+		each = append(each, c.Term+" ("+strconv.Itoa(c.Lookups)+")")
 	}
-	text := ownerOf("") + " takes " + atLeast + strconv.Itoa(a.Lookups) + " DNS lookups, and receivers give up after 10 " +
+	text = ownerOf("") + " takes " + atLeast + strconv.Itoa(a.Lookups) + " DNS lookups, and receivers give up after 10 " +
 		"(RFC 7208 section 4.6.4): " + and(few(shown)) + "."
 	s := w.savings(costs, a.Lookups-spfMostLookups)
 	var steps []string
@@ -48,23 +53,30 @@ func (w *spfWalk) tooMany() string {
 	if len(s.drop) > 0 {
 		steps = append(steps, "drop "+and(few(s.drop))+" or others that nothing sends through any more")
 	}
+	detail = waypost.Details(
+		waypost.NewDetail(takes, "lookups", a.Lookups), termsDetail(detailCosts, each),
+		termsDetail(detailRemove, s.remove), termsDetail(detailReplace, s.replace), termsDetail(detailDrop, s.drop),
+	)
 	if len(steps) == 0 {
-		return text
+		return text, detail
 	}
 	text += " To save enough, " + strings.Join(steps, "; ")
 	if a.Exact {
 		text += ": that leaves " + strconv.Itoa(a.Lookups-s.saved)
+		detail = waypost.Details(detail, waypost.NewDetail(detailLeaves, "lookups", a.Lookups-s.saved))
 	}
-	return text + "."
+	return text + ".", detail
 }
+
+// mostFew is how many items of a list are read.
+const mostFew = 12
 
 // few shortens a list that is too long to be read.
 func few(items []string) []string {
-	const most = 12
-	if len(items) <= most {
+	if len(items) <= mostFew {
 		return items
 	}
-	return append(slices.Clone(items[:most]), strconv.Itoa(len(items)-most)+" more")
+	return append(slices.Clone(items[:mostFew]), strconv.Itoa(len(items)-mostFew)+" more")
 }
 
 // savings are terms that together take enough lookups.

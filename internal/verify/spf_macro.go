@@ -21,9 +21,9 @@ type piece struct {
 	delimiters string
 }
 
-// macros takes a macro-string apart (RFC 7208 section 7.1). The fault is in a few words,
-// "" if there is none; without one an empty string is the only one without pieces.
-func macros(s string) (pieces []piece, fault string) {
+// macros takes a macro-string apart (RFC 7208 section 7.1). Without a fault an empty string
+// is the only one without pieces.
+func macros(s string) (pieces []piece, fault SPFFault) {
 	for s != "" {
 		percent := strings.IndexByte(s, '%')
 		if percent < 0 {
@@ -34,7 +34,7 @@ func macros(s string) (pieces []piece, fault string) {
 		}
 		s = s[percent+1:]
 		if s == "" {
-			return nil, "a single % at the end"
+			return nil, faultPercent
 		}
 		switch s[0] {
 		case '%', '_', '-':
@@ -43,16 +43,16 @@ func macros(s string) (pieces []piece, fault string) {
 			continue
 		case '{':
 		default:
-			return nil, "a single %"
+			return nil, faultPercent
 		}
 		inside, rest, closed := strings.Cut(s[1:], "}")
 		m := reMacro.FindStringSubmatch(inside)
 		if !closed || m == nil {
-			return nil, "not a macro"
+			return nil, faultMacro
 		}
 		parts, err := strconv.Atoi(m[2])
 		if m[2] != "" && err != nil {
-			return nil, "not a macro" // a number of more digits than fit
+			return nil, faultMacro // a number of more digits than fit
 		}
 		pieces = append(pieces, piece{letter: strings.ToLower(m[1])[0], parts: parts, reverse: m[3] != "", delimiters: m[4]})
 		s = rest

@@ -10,6 +10,7 @@ import (
 	"blitiri.com.ar/go/spf"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // SPFResult is what a receiver makes of a mail from an address (RFC 7208 section 2.6).
@@ -32,6 +33,8 @@ type SPFPassing struct {
 	Addr        netip.Addr
 	Result      SPFResult
 	Explanation string // a sentence for people
+
+	Detail waypost.Detail // the same for who says it in another language, "" if only Explanation can
 }
 
 // passMostQueries bounds what hostile records can make us ask. The limits of RFC 7208
@@ -76,30 +79,38 @@ func passing(addr netip.Addr, result SPFResult, why, trouble error) SPFPassing {
 			trouble = why
 		}
 		p.Explanation = "There is no telling about mail from " + addr.String() + " now: " + trouble.Error() + "."
+		if failure := failureDetail(trouble); failure != "" {
+			p.Detail = waypost.Details(waypost.NewDetail(detailUnsure, "address", addr.String()), failure)
+		}
 	case result == SPFBroken:
-		p.Explanation = "Mail from " + addr.String() + " does not pass, because receivers give up: " + brokenBecause(why) + "."
+		code, words := brokenBecause(why)
+		p.Explanation = "Mail from " + addr.String() + " does not pass, because receivers give up: " + words + "."
+		p.Detail = waypost.NewDetail(detailGivesUp, "address", addr.String(), "why", code)
 	case result == SPFNoResult:
 		p.Explanation = "Mail from " + addr.String() + " does not pass: there is no SPF record."
+		p.Detail = waypost.NewDetail(detailNoRecord, "address", addr.String())
 	default:
 		p.Explanation = "Mail from " + addr.String() + " does not pass: the record says " + string(result) + " about it."
+		p.Detail = waypost.NewDetail(detailSays, "address", addr.String(), "result", result)
 	}
 	return p
 }
 
-func brokenBecause(why error) string {
+// brokenBecause says why receivers give up, and what advice about that is called.
+func brokenBecause(why error) (code AdviceCode, words string) {
 	switch {
 	case errors.Is(why, spf.ErrLookupLimitReached):
-		return "more than 10 DNS lookups come before it"
+		return SPFLookups, "more than 10 DNS lookups come before it"
 	case errors.Is(why, spf.ErrVoidLookupLimitReached):
-		return "more than two lookups that find nothing come before it"
+		return SPFVoids, "more than two lookups that find nothing come before it"
 	case errors.Is(why, spf.ErrMultipleRecords):
-		return "there is more than one SPF record where one belongs"
+		return SPFTwoRecords, "there is more than one SPF record where one belongs"
 	case errors.Is(why, spf.ErrTooManyMXRecords):
-		return "an mx comes before it that has more than 10 hosts"
+		return SPFManyMX, "an mx comes before it that has more than 10 hosts"
 	case errors.Is(why, spf.ErrNoResult):
-		return "an include leads to a domain without SPF record"
+		return SPFNoTarget, "an include leads to a domain without SPF record"
 	default:
-		return "a record is not valid"
+		return SPFSyntax, "a record is not valid"
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // SPFReview is the whole judgement of a domain's SPF.
@@ -32,7 +33,7 @@ func ReviewSPF(ctx context.Context, r dns.Resolver, domain, include string, addr
 	answer, err := r.LookupTXT(ctx, domain)
 	if err != nil && dns.IsTemporary(err) {
 		return SPFReview{Verdict: Unknown, Audit: SPFAudit{Verdict: Unknown}, Advice: []Advice{{
-			Code: SPFUnknown, Level: AdviceNote, Text: "The domain's TXT records could not be read now: " + err.Error() + ".",
+			Code: SPFUnknown, Level: AdviceNote, Text: "The domain's TXT records could not be read now: " + err.Error() + ".", Detail: failureDetail(err),
 		}}}
 	}
 	v := SPFReview{Merged: MergeTXT(answer.Records, include)}
@@ -101,14 +102,15 @@ func (v *SPFReview) notPassing(ctx context.Context, r dns.Resolver, domain, incl
 		switch p.Result {
 		case SPFPass:
 		case SPFUnsure:
-			list.add(Advice{Code: SPFUnknown, Level: AdviceNote, Text: p.Explanation})
+			list.add(Advice{Code: SPFUnknown, Level: AdviceNote, Text: p.Explanation, Detail: p.Detail})
 		case SPFBroken:
-			text := p.Explanation
+			text, detail := p.Explanation, p.Detail
 			front := v.Merged.inFront(include)
 			if PassesSPF(ctx, WithTXT(r, domain, front), addr, domain, "")[0].Result == SPFPass {
 				text += " Until that is mended, the record passes it with the include in front: " + quoted(front) + "."
+				detail = waypost.Details(detail, waypost.NewDetail(detailInFront, "record", front))
 			}
-			list.add(Advice{Code: SPFPermError, Level: AdviceError, Text: text})
+			list.add(Advice{Code: SPFPermError, Level: AdviceError, Text: text, Detail: detail})
 		default:
 			if PassesSPF(ctx, r, addr, include, "")[0].Result == SPFPass {
 				list.add(Advice{Code: SPFBlocked, Level: AdviceError, Text: "A term that stands before include:" + include + " decides about " +

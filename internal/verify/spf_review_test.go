@@ -163,8 +163,9 @@ func TestInternationalDomainsAreReviewed(t *testing.T) {
 	}
 }
 
-// The sentences, one of each code and level, for people to read.
-func TestAdviceReadsWell(t *testing.T) {
+// allAdvice is what is said about all cases.
+func allAdvice(t *testing.T) []verify.Advice {
+	t.Helper()
 	var all []verify.Advice
 	for _, tt := range spfCases() {
 		all = append(all, review(t, internet().with("shop.test", tt.txts...), "shop.test", ourAddr, "192.0.2.11").Advice...)
@@ -173,6 +174,12 @@ func TestAdviceReadsWell(t *testing.T) {
 	for _, tt := range dmarcCases() {
 		all = append(all, verify.ReviewDMARC(t.Context(), tt.zones, tt.domain).Advice...)
 	}
+	return all
+}
+
+// The sentences, one of each code and level, for people to read.
+func TestAdviceReadsWell(t *testing.T) {
+	all := allAdvice(t)
 	slices.SortStableFunc(all, func(a, b verify.Advice) int { return strings.Compare(string(a.Code), string(b.Code)) })
 	var text strings.Builder
 	seen := map[string]bool{}

@@ -56,21 +56,21 @@ func parseSPFTerm(text string) SPFTerm {
 }
 
 // unwritable is about bytes that no term may have (RFC 7208 section 7.1: visible ASCII).
-func unwritable(text string) string {
+func unwritable(text string) SPFFault {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '\t' || c == '\n' || c == '\r':
-			return "terms are separated by spaces, not by tabs or line breaks"
+			return faultSeparator
 		case c < 0x21 || c == 0x7f:
-			return "a control character"
+			return faultControl
 		case c > 0x7f:
-			return "a character that is not ASCII"
+			return faultNotASCII
 		}
 	}
 	return ""
 }
 
-func (t *SPFTerm) modifierFault() string {
+func (t *SPFTerm) modifierFault() SPFFault {
 	switch t.Name {
 	case "redirect", "exp":
 		return domainFault(t.Value)
@@ -80,18 +80,18 @@ func (t *SPFTerm) modifierFault() string {
 }
 
 // mechanismFault fills Value and Prefix from what follows the name.
-func (t *SPFTerm) mechanismFault(rest string) string {
+func (t *SPFTerm) mechanismFault(rest string) SPFFault {
 	value, given := strings.CutPrefix(rest, ":")
 	switch t.Name {
 	case "all":
 		if rest != "" {
-			return "all takes nothing behind it"
+			return faultAllMore
 		}
 		return ""
 	case "include", "exists":
 		t.Value = value
 		if !given || value == "" {
-			return "nothing follows the colon"
+			return faultNothing
 		}
 		return domainFault(value)
 	case "ptr":
@@ -116,20 +116,20 @@ func (t *SPFTerm) mechanismFault(rest string) string {
 		}
 		return t.addressFault()
 	}
-	return "there is no such mechanism"
+	return faultMechanism
 }
 
-func (t *SPFTerm) addressFault() string {
-	want, bits := "an IPv4 address", 32
+func (t *SPFTerm) addressFault() SPFFault {
+	fault, length, bits := faultIPv4, faultLength4, 32
 	if t.Name == "ip6" {
-		want, bits = "an IPv6 address", 128
+		fault, length, bits = faultIPv6, faultLength6, 128
 	}
 	addr, err := netip.ParseAddr(t.Value)
 	if err != nil || addr.Is4() != (t.Name == "ip4") || addr.Zone() != "" {
-		return "not " + want
+		return fault
 	}
 	if t.Prefix != "" && !isPrefixLength(strings.TrimPrefix(t.Prefix, "/"), bits) {
-		return "not a prefix length from /0 to /" + strconv.Itoa(bits)
+		return length
 	}
 	return ""
 }
@@ -141,10 +141,10 @@ func cutPrefixLength(s string) (value, prefix string) {
 	return s[:at], s[at:]
 }
 
-func prefixFault(s string) string {
+func prefixFault(s string) SPFFault {
 	m := rePrefixes.FindStringSubmatch(s)
 	if m[1] != "" && !isPrefixLength(m[1], 32) || m[2] != "" && !isPrefixLength(m[2], 128) {
-		return "not a prefix length: /0 to /32 for IPv4, //0 to //128 for IPv6"
+		return faultLength
 	}
 	return ""
 }
@@ -156,9 +156,9 @@ func isPrefixLength(s string, most int) bool {
 
 // domainFault checks a domain-spec (RFC 7208 section 7.1): it ends with a macro or with
 // a dot and a top label.
-func domainFault(spec string) string {
+func domainFault(spec string) SPFFault {
 	if spec == "" {
-		return "a domain name is missing"
+		return faultNoName
 	}
 	pieces, fault := macros(spec)
 	if fault != "" {
@@ -167,7 +167,7 @@ func domainFault(spec string) string {
 	for _, p := range pieces {
 		// RFC 7208 section 7.2: these are for the text that exp= leads to.
 		if p.letter == 'c' || p.letter == 'r' || p.letter == 't' {
-			return "the macro %{" + string(p.letter) + "} is not allowed here"
+			return faultMacroHere
 		}
 	}
 	last := pieces[len(pieces)-1]
@@ -178,14 +178,14 @@ func domainFault(spec string) string {
 	dot := strings.LastIndexByte(name, '.')
 	switch {
 	case dot < 0:
-		return "not a full domain name"
+		return faultNotFull
 	case reTopLabel.MatchString(name[dot+1:]):
 		return ""
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return "an address where a domain name belongs"
+		return faultAddress
 	}
-	return "not a domain name"
+	return faultNotName
 }
 
 // meantSPF guesses what a term that is not valid was meant to be.

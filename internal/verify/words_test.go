@@ -1,8 +1,13 @@
 package verify_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/dns/dnstest"
@@ -33,6 +38,41 @@ func TestTheDetailsOfDriftCanBeReadAgain(t *testing.T) {
 		if p, v, ok := verify.ReadDrift(other); ok {
 			t.Errorf("%q is read as %s %s", other, p, v)
 		}
+	}
+}
+
+func TestWhatAdviceSaysBeyondItsCodeCanBeSaidInOtherLanguages(t *testing.T) {
+	more := []verify.AdviceCode{
+		verify.DMARCInvalid, verify.DMARCFault, verify.DMARCUnknown, verify.SPFSyntax, verify.SPFLookups, verify.SPFVoids, verify.SPFNoTarget,
+		verify.SPFUnknown, verify.SPFPermError,
+	}
+	all := allAdvice(t)
+	seen := map[verify.AdviceCode]bool{}
+	for _, a := range all {
+		if facts := a.Detail.Facts(); (len(facts) > 0) != slices.Contains(more, a.Code) {
+			t.Errorf("%s: %s\n%+v", a.Code, a.Text, facts)
+		}
+		seen[a.Code] = true
+	}
+	for _, code := range more {
+		if !seen[code] {
+			t.Errorf("no case is about %s", code)
+		}
+	}
+	said := verify.Report{At: time.Unix(1, 0).UTC(), Items: []verify.Item{{Part: verify.Ownership, Advice: all[:2]}, {Part: verify.SPFPart, Advice: all}}}
+	text, err := json.Marshal(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read verify.Report
+	if err := json.Unmarshal(text, &read); err != nil || !cmp.Equal(read, said) {
+		t.Errorf("%v: %s", err, cmp.Diff(said, read))
+	}
+	if shown, err := json.Marshal(read.Items); err != nil || strings.Contains(string(shown), "detail") {
+		t.Errorf("%v: programs see %s", err, shown)
+	}
+	if err := json.Unmarshal([]byte("[]"), &read); err == nil {
+		t.Error("a list is read as a report")
 	}
 }
 

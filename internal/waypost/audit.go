@@ -22,6 +22,6 @@ type AuditEntry struct {
 	Actor      Actor
 	Action     string // "sender.add": noun and verb
 	Target     string // what was changed, as people call it: an address, a name, an id
-	Detail     string // what about it, in one line without secrets
+	Detail     Detail // what about it, in one line without secrets
 	At         time.Time
 }

@@ -75,7 +75,7 @@ func TestEveryChangeByAPersonIsInTheAuditLog(t *testing.T) {
 		}
 		var got []string
 		for _, e := range slices.Backward(list) {
-			if e.Actor != by || e.At.IsZero() || strings.Contains(e.Detail, "sealed") {
+			if e.Actor != by || e.At.IsZero() || strings.Contains(string(e.Detail), "sealed") {
 				t.Errorf("%+v", e)
 			}
 			got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Action, e.Target, e.Detail)))
@@ -83,7 +83,7 @@ func TestEveryChangeByAPersonIsInTheAuditLog(t *testing.T) {
 		want := []string{
 			"operator.create Acme servermate", "domain.claim acme.test", "domain.key acme.test", "sender.add a@acme.test requested",
 			"sender.rejected a@acme.test", "sender.change a@acme.test default", "sender.remove a@acme.test", "domain.remove acme.test",
-			"settings.save  gateway smtp, server mail.acme.test port 587 starttls, signature", "operator.suspend Acme",
+			`settings.save  gateway: "smtp", was "builtin"; server mail.acme.test port 587 starttls; signature`, "operator.suspend Acme",
 			"credential.create tracker []", "credential.revoke tracker", "suppression.add gone@x.test manual", "suppression.remove gone@x.test manual",
 			"delivery.hold " + waiting.Recipient + " " + waiting.ID, "queue.cancel all",
 		}
@@ -110,6 +110,18 @@ func TestAnAuditEntryIsBounded(t *testing.T) {
 		list, err := db.Store.AuditLog(t.Context(), "op", "", 1)
 		if err != nil || len(list) != 1 || len(list[0].Actor.Name) > 1000 || !strings.HasSuffix(list[0].Actor.Name, "é…") {
 			t.Errorf("%+v, %v", list, err)
+		}
+		o, err := db.System.CreateOperator(t.Context(), by, waypost.Operator{Name: "Acme", Product: waypost.ProductServermate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Store.SaveOperator(t.Context(), by, o.ID, func(o *waypost.Operator) error { o.Name = by.Name; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		// Half a code is of no use to anybody, half a sentence is.
+		list, err = db.Store.AuditLog(t.Context(), o.ID, "", 1)
+		if d := string(list[0].Detail); err != nil || len(d) > 1000 || !strings.HasPrefix(d, `name: "éé`) || !strings.HasSuffix(d, "é…") {
+			t.Errorf("%s, %v", d, err)
 		}
 	})
 }

@@ -86,7 +86,7 @@ func (y *System) CreateCredential(ctx context.Context, by waypost.Actor, c store
 		c.Created = time.Now()
 	}
 	entry := waypost.AuditEntry{
-		OperatorID: cmp.Or(c.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "credential.create", Target: cmp.Or(c.Name, c.Hint), Detail: scopes,
+		OperatorID: cmp.Or(c.OperatorID, waypost.PlatformOperatorID), Actor: by, Action: "credential.create", Target: cmp.Or(c.Name, c.Hint), Detail: waypost.Detail(scopes),
 	}
 	err = y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
 		rows, err := q.NetworkCredentials(ctx)

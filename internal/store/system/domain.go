@@ -230,7 +230,7 @@ func (y *System) DecideSender(ctx context.Context, by waypost.Actor, s waypost.S
 			return err
 		}
 		if err := store.WriteAudit(ctx, tx, waypost.AuditEntry{
-			OperatorID: s.OperatorID, Actor: by, Action: "sender." + string(s.State), Target: s.Address, Detail: s.Reason, At: s.Decided,
+			OperatorID: s.OperatorID, Actor: by, Action: "sender." + string(s.State), Target: s.Address, Detail: waypost.Detail(s.Reason), At: s.Decided,
 		}); err != nil {
 			return err
 		}

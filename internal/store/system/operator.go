@@ -78,7 +78,7 @@ func (y *System) CreateOperator(ctx context.Context, by waypost.Actor, o waypost
 		o.Uncertain = waypost.UncertainRetry
 	}
 	asked := o.Gateway
-	entry := waypost.AuditEntry{OperatorID: o.ID, Actor: by, Action: "operator.create", Target: o.Name, Detail: string(o.Product)}
+	entry := waypost.AuditEntry{OperatorID: o.ID, Actor: by, Action: "operator.create", Target: o.Name, Detail: waypost.Detail(o.Product)}
 	err := y.audited(ctx, entry, func(ctx context.Context, q *systemsql.Queries) error {
 		known, err := q.OperatorExists(ctx, o.ID)
 		if err == nil && !known {

@@ -250,7 +250,7 @@ func (y *System) SaveEntitlements(ctx context.Context, by waypost.Actor, list []
 			}
 			entries = append(entries, waypost.AuditEntry{
 				OperatorID: waypost.PlatformOperatorID, Actor: by, Action: "entitlement.change", Target: string(e.Product) + ", " + string(e.Gateway),
-				Detail: fmt.Sprintf("allowed: %t, for new operators: %t", e.Allowed, e.Initial),
+				Detail: waypost.NewDetail(entitled(e)),
 			})
 		}
 		return entries, checkEntitlements(slices.Collect(maps.Values(is)))
@@ -259,6 +259,18 @@ func (y *System) SaveEntitlements(ctx context.Context, by waypost.Actor, list []
 		return fmt.Errorf("save entitlements: %w", err)
 	}
 	return nil
+}
+
+// entitled says what a product has of a gateway.
+func entitled(e waypost.Entitlement) waypost.DetailCode {
+	switch {
+	case !e.Allowed:
+		return waypost.DetailExcluded
+	case e.Initial:
+		return waypost.DetailInitial
+	default:
+		return waypost.DetailIncluded
+	}
 }
 
 func checkEntitlements(list []waypost.Entitlement) error {

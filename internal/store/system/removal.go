@@ -59,7 +59,7 @@ func (y *System) RemoveOperator(ctx context.Context, by waypost.Actor, operatorI
 		counts := store.Counts(counter)
 		entries := []waypost.AuditEntry{{
 			OperatorID: operatorID, Actor: by, Action: "operator.delete", Target: row.Name, At: now,
-			Detail: fmt.Sprintf("%d queued deliveries are cancelled", counts.Accepted-counts.Final()),
+			Detail: waypost.NewDetail(waypost.DetailCancelled, "count", counts.Accepted-counts.Final()),
 		}}
 		children, err := q.Children(ctx, operatorID)
 		if err != nil {
@@ -68,7 +68,7 @@ func (y *System) RemoveOperator(ctx context.Context, by waypost.Actor, operatorI
 		for _, child := range children {
 			entries = append(entries, waypost.AuditEntry{
 				OperatorID: child.ID, Actor: by, Action: "operator.change", Target: child.Name, At: now,
-				Detail: fmt.Sprintf("parent: %q, was %q", row.ParentID, operatorID),
+				Detail: waypost.ChangeDetail("parent", operatorID, row.ParentID),
 			})
 		}
 		if len(children) > 0 {
@@ -341,6 +341,6 @@ func finishRemoval(ctx context.Context, tx *engine.Tx, o waypost.RemovedOperator
 	}
 	return 0, store.WriteAudit(ctx, tx, waypost.AuditEntry{
 		OperatorID: o.ID, Actor: waypost.Policy(), Action: "operator.deleted", Target: o.Name, At: now,
-		Detail: fmt.Sprintf("nothing is left but counters and this log: %d messages were removed, %d of their deliveries cancelled", o.Messages, o.Cancelled),
+		Detail: waypost.NewDetail(waypost.DetailNothingLeft, "messages", o.Messages, "cancelled", o.Cancelled),
 	})
 }

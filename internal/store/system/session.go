@@ -75,22 +75,22 @@ func (y *System) StartSession(ctx context.Context, by waypost.Actor, s waypost.U
 }
 
 // takeSecond uses the second factor up and says how the user signed in.
-func takeSecond(ctx context.Context, q *systemsql.Queries, row systemsql.AppUser, second waypost.SecondFactor, now time.Time) (string, error) {
+func takeSecond(ctx context.Context, q *systemsql.Queries, row systemsql.AppUser, second waypost.SecondFactor, now time.Time) (waypost.Detail, error) {
 	switch {
 	case len(row.Totp) == 0:
-		return "password", nil
+		return waypost.NewDetail(waypost.DetailPassword), nil
 	case second.Recovery != nil:
 		if err := takeToken(ctx, q, second.Recovery, row.ID, waypost.TokenRecovery, now); err != nil {
 			return "", err
 		}
 		left, err := q.CountTokens(ctx, systemsql.CountTokensParams{UserID: row.ID, Purpose: string(waypost.TokenRecovery)})
-		return fmt.Sprintf("password and recovery code, %d left", left), err
+		return waypost.NewDetail(waypost.DetailPasswordRecovery, "count", left), err
 	case len(second.TOTP) > 0 && bytes.Equal(second.TOTP, row.Totp):
 		n, err := q.TakeUserTOTPStep(ctx, systemsql.TakeUserTOTPStepParams{ID: row.ID, TotpStep: second.Step})
 		if err == nil && n == 0 {
 			err = changedMeanwhile()
 		}
-		return "password and code", err
+		return waypost.NewDetail(waypost.DetailPasswordCode), err
 	}
 	return "", changedMeanwhile()
 }
@@ -173,7 +173,7 @@ func (y *System) EndSessions(ctx context.Context, by waypost.Actor, operatorID, 
 		if err != nil || n == 0 {
 			return nil, err
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "session.revoke", fmt.Sprintf("%d sessions", n))}, nil
+		return []waypost.AuditEntry{entry(by, u, now, "session.revoke", waypost.NewDetail(waypost.DetailSessions, "count", n))}, nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
@@ -227,11 +227,11 @@ func stopActing(ctx context.Context, q *systemsql.Queries, by waypost.Actor, u w
 }
 
 func acting(by waypost.Actor, u waypost.User, operatorID, action string, now time.Time) waypost.AuditEntry {
-	return waypost.AuditEntry{OperatorID: operatorID, Actor: by, Action: action, Target: u.Login, Detail: string(u.Role), At: now}
+	return waypost.AuditEntry{OperatorID: operatorID, Actor: by, Action: action, Target: u.Login, Detail: waypost.Detail(u.Role), At: now}
 }
 
 // RecordUser writes one entry about a user to the audit log.
-func (y *System) RecordUser(ctx context.Context, by waypost.Actor, u waypost.User, action, detail string, now time.Time) error {
+func (y *System) RecordUser(ctx context.Context, by waypost.Actor, u waypost.User, action string, detail waypost.Detail, now time.Time) error {
 	err := y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
 		return store.WriteAudit(ctx, tx, entry(by, u, now, action, detail))
 	})

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/store"
@@ -30,7 +29,7 @@ func (y *System) recorded(ctx context.Context, call func(ctx context.Context, q 
 }
 
 // entry records something about a user.
-func entry(by waypost.Actor, u waypost.User, now time.Time, action, detail string) waypost.AuditEntry {
+func entry(by waypost.Actor, u waypost.User, now time.Time, action string, detail waypost.Detail) waypost.AuditEntry {
 	return waypost.AuditEntry{OperatorID: u.AuditedUnder(), Actor: by, Action: action, Target: u.Login, Detail: detail, At: now}
 }
 
@@ -171,9 +170,9 @@ func (y *System) createUser(
 		if n == 0 {
 			return nil, &waypost.Error{Kind: waypost.Conflict, Code: "login_used", Field: "login", Message: "this login is used already: choose another one"}
 		}
-		entries := []waypost.AuditEntry{entry(by, u, u.Created, "user.create", "role "+string(u.Role))}
+		entries := []waypost.AuditEntry{entry(by, u, u.Created, "user.create", waypost.Detail(u.Role))}
 		if invite != nil {
-			entries = append(entries, entry(by, u, u.Created, "user.invite", u.Email))
+			entries = append(entries, entry(by, u, u.Created, "user.invite", waypost.Detail(u.Email)))
 			err = insertToken(ctx, q, *invite)
 		}
 		return entries, err
@@ -255,20 +254,14 @@ func anotherOwner(ctx context.Context, q *systemsql.Queries, id string) error {
 // changes says what was changed of a user.
 func changes(by waypost.Actor, before, u waypost.User, now time.Time) []waypost.AuditEntry {
 	var entries []waypost.AuditEntry
-	var what []string
-	for _, field := range []struct{ name, old, new string }{
-		{"role", string(before.Role), string(u.Role)},
-		{"e-mail", before.Email, u.Email},
-		{"name", before.Name, u.Name},
-		{"language", before.Language, u.Language},
-		{"time zone", before.TimeZone, u.TimeZone},
-	} {
-		if field.old != field.new {
-			what = append(what, fmt.Sprintf("%s: %q to %q", field.name, field.old, field.new))
-		}
-	}
-	if len(what) > 0 {
-		entries = append(entries, entry(by, u, now, "user.change", strings.Join(what, ", ")))
+	if what := waypost.Details(
+		waypost.ChangeDetail("role", before.Role, u.Role),
+		waypost.ChangeDetail("email", before.Email, u.Email),
+		waypost.ChangeDetail("name", before.Name, u.Name),
+		waypost.ChangeDetail("language", before.Language, u.Language),
+		waypost.ChangeDetail("time_zone", before.TimeZone, u.TimeZone),
+	); what != "" {
+		entries = append(entries, entry(by, u, now, "user.change", what))
 	}
 	switch {
 	case u.Disabled && !before.Disabled:
@@ -307,7 +300,7 @@ func (y *System) RemoveUser(ctx context.Context, by waypost.Actor, operatorID, i
 				return nil, err
 			}
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.remove", "role "+string(u.Role))}, nil
+		return []waypost.AuditEntry{entry(by, u, now, "user.remove", waypost.Detail(u.Role))}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove user: %w", err)
@@ -327,7 +320,7 @@ func (y *System) SetPassword(ctx context.Context, by waypost.Actor, id, old, pas
 		if err := setPassword(ctx, q, id, old, password, keep, now); err != nil {
 			return nil, err
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", "changed")}, nil
+		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(waypost.DetailPasswordChanged))}, nil
 	})
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)

@@ -57,7 +57,7 @@ func (y *System) IssueToken(ctx context.Context, by waypost.Actor, operatorID st
 				return nil, err
 			}
 		}
-		return []waypost.AuditEntry{entry(by, u, now, issueAction(t.Purpose), u.Email)}, insertToken(ctx, q, t)
+		return []waypost.AuditEntry{entry(by, u, now, issueAction(t.Purpose), waypost.Detail(u.Email))}, insertToken(ctx, q, t)
 	})
 	if err != nil {
 		return waypost.User{}, fmt.Errorf("issue token: %w", err)
@@ -87,7 +87,8 @@ func (y *System) RequestReset(ctx context.Context, by waypost.Actor, users []way
 			}
 		}
 		for _, u := range users {
-			if err := store.WriteAudit(ctx, tx, entry(by, u, now, issueAction(waypost.TokenReset), "asked for by mail")); err != nil {
+			asked := entry(by, u, now, issueAction(waypost.TokenReset), waypost.NewDetail(waypost.DetailAskedByMail))
+			if err := store.WriteAudit(ctx, tx, asked); err != nil {
 				return err
 			}
 		}
@@ -132,11 +133,11 @@ func (y *System) RedeemToken(ctx context.Context, by waypost.Actor, t waypost.Us
 		if err := takeToken(ctx, q, t.Hash, t.UserID, t.Purpose, now); err != nil {
 			return nil, err
 		}
-		how := "set with a link"
+		how := waypost.DetailPasswordByLink
 		if t.Purpose == waypost.TokenInvite {
-			how = "invitation accepted"
+			how = waypost.DetailInvitationAccepted
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", how)}, setPassword(ctx, q, t.UserID, old, password, "", now)
+		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(how))}, setPassword(ctx, q, t.UserID, old, password, "", now)
 	})
 	if err != nil {
 		return fmt.Errorf("redeem token: %w", err)
