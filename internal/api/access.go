@@ -69,6 +69,7 @@ func rules() map[string]rule {
 		"create-operator":   platform,
 		"get-operator":      platform,
 		"change-operator":   platform,
+		"delete-operator":   platform,
 		"list-credentials":  platform,
 		"create-credential": platform,
 		"revoke-credential": platform,

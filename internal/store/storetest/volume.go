@@ -1,14 +1,18 @@
 package storetest
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/system"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -18,7 +22,7 @@ import (
 // delivered, of each state there are some, and the newest two thousand are queued for
 // tomorrow.
 type Volume struct {
-	Operators []string // two at least; they need no rows of their own
+	Operators []string
 	Messages  int
 	Until     time.Time // when the newest was accepted
 }
@@ -42,8 +46,41 @@ func (v Volume) MessageID(number int) string {
 // step is the time between two messages in milliseconds.
 func (v Volume) step() int64 { return max(1, volumeAge.Milliseconds()/int64(v.Messages)) }
 
-// Fill writes a volume of mail: messages, deliveries, counters and what charts are made of.
-func (db *DB) Fill(t testing.TB, v Volume) {
+// volumeOperators is how many operators a volume is of.
+const volumeOperators = 200
+
+// OpenVolume opens a new database, "sqlite" or "postgres", with so many messages.
+func OpenVolume(t testing.TB, name string, messages int) (*DB, Volume) {
+	t.Helper()
+	v := Volume{Messages: messages, Until: time.Now().Truncate(time.Second)}
+	url := filepath.Join(t.TempDir(), "waypost.db")
+	if name == "postgres" {
+		url = PostgresURL(t)
+	}
+	e, err := engine.Open(t.Context(), engine.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := &DB{URL: url, Name: name, System: system.New(store.New(e, "node-a"))}
+	if err := db.System.InitInstance(t.Context(), "key check"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range volumeOperators {
+		o, err := db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Name: fmt.Sprint("Operator ", n), Product: waypost.ProductServermate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Operators = append(v.Operators, o.ID)
+	}
+	if err := e.Close(); err != nil { // nobody else looks meanwhile
+		t.Fatal(err)
+	}
+	db.fill(t, v)
+	return openURL(t, url, "node-a"), v
+}
+
+// fill writes a volume of mail: messages, deliveries, counters and what charts are made of.
+func (db *DB) fill(t testing.TB, v Volume) {
 	t.Helper()
 	ids := make([]string, len(v.Operators))
 	for n, id := range v.Operators {
@@ -60,50 +97,87 @@ func (db *DB) Fill(t testing.TB, v Volume) {
 		"{state}", `CASE WHEN i >= {n} - 2000 THEN 'queued' WHEN i % 50 = 7 THEN 'bounced' WHEN i % 300 = 17 THEN 'suppressed'
 			WHEN i % 500 = 13 THEN 'cancelled' WHEN i % 700 = 19 THEN 'expired' ELSE 'delivered' END`,
 	)
-	fill := func(text string) string {
+	expand := func(text string) string {
 		return strings.ReplaceAll(replace.Replace(text), "{n}", fmt.Sprint(v.Messages))
 	}
 	first, step := v.Until.UnixMilli()-volumeAge.Milliseconds(), v.step()
 	series := fmt.Sprintf(`WITH RECURSIVE s(i, at) AS (
   SELECT CAST($1 AS BIGINT), CAST($1 AS BIGINT) * %d + %d UNION ALL SELECT i + 1, at + %d FROM s WHERE i + 1 < $2) `, step, first, step)
 	day := time.Hour.Milliseconds() * 24
-	messages := fill(fmt.Sprintf(`INSERT INTO message (id, operator_id, batch_id, credential_id, source, kind, lane, test, mail_from, from_addr, from_name,
+	messages := expand(fmt.Sprintf(`INSERT INTO message (id, operator_id, batch_id, credential_id, source, kind, lane, test, mail_from, from_addr, from_name,
   subject, header_id, size, eight_bit, header_utf8, tags, metadata, created, send_at, expires, erase_at, erased, body_id, header) %s
 SELECT {message}, {of}, '', '', 'api', {kind}, {lane}, FALSE, 'no-reply@platform.example', 'no-reply@platform.example', 'Fleet',
   'Vehicle ' || (i %% 5000) || ' left zone ' || (i %% 37), '', 2000, FALSE, FALSE, '', '', at, 0, at + %d, at + %d, 0, '', $3 FROM s`, series, 2*day, 60*day))
-	deliveries := fill(fmt.Sprintf(`INSERT INTO delivery (id, operator_id, message_id, recipient, address, site, kind, lane, state, held, control,
+	deliveries := expand(fmt.Sprintf(`INSERT INTO delivery (id, operator_id, message_id, recipient, address, site, kind, lane, state, held, control,
   attempts, step, next_at, expires, lease, epoch, route, cause, reason, created, updated) %s
 SELECT {delivery}, {of}, {message}, {to}, {to}, {site}, {kind}, {lane}, {state}, FALSE, '',
   1, 0, at + %d, at + %d, '', 1, 'mx', '', '', at, at + 1500 FROM s JOIN (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2) copies ON k = 0 OR i %% 50 = 0`,
 		series, day, 2*day))
-	indexes := db.dropIndexes(t)
+	conn := db.conn(t)
+	defer conn.Close()
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := conn.ExecContext(t.Context(), statement, args...); err != nil {
+			t.Fatalf("%.100s: %v", statement, err)
+		}
+	}
+	// To make the indexes at the end is many times quicker than to keep them up.
+	names, definitions := db.indexes(t, conn)
+	for _, name := range names {
+		exec("DROP INDEX " + name)
+	}
 	for from := 0; from < v.Messages; from += volumeChunk {
 		to := min(from+volumeChunk, v.Messages)
-		db.Exec(t, messages, from, to, []byte("Subject: a notification\r\n"))
-		db.Exec(t, deliveries, from, to)
+		exec(messages, from, to, []byte("Subject: a notification\r\n"))
+		exec(deliveries, from, to)
 	}
-	for _, definition := range indexes {
-		db.Exec(t, definition)
+	for _, definition := range definitions {
+		exec(definition)
 	}
-	db.count(t)
+	for _, statement := range counting() {
+		exec(statement)
+	}
 	if db.Name == "postgres" {
-		db.Exec(t, "ANALYZE") // as a server in use does by itself
+		exec("ANALYZE") // as a server in use does by itself
 	}
 }
 
-// dropIndexes drops the indexes of messages and deliveries and returns what makes them
-// again: that is many times quicker than to keep them up meanwhile.
-func (db *DB) dropIndexes(t testing.TB) (definitions []string) {
+// conn is a connection that nothing hurries and that need not survive anything.
+func (db *DB) conn(t testing.TB) *sql.Conn {
+	t.Helper()
+	driver, settings := "sqlite", []string{"PRAGMA journal_mode = off", "PRAGMA synchronous = off", "PRAGMA cache_size = -1000000"}
+	if db.Name == "postgres" {
+		driver, settings = "pgx", []string{"SET synchronous_commit = off", "SET maintenance_work_mem = '1GB'"}
+		_ = stdlib.GetDefaultDriver() // registers it
+	}
+	pool, err := sql.Open(driver, db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	conn, err := pool.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range settings {
+		if _, err := conn.ExecContext(t.Context(), setting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return conn
+}
+
+// indexes are those of messages and deliveries, and what makes them again.
+func (db *DB) indexes(t testing.TB, conn *sql.Conn) (names, definitions []string) {
 	t.Helper()
 	query := "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ('message', 'delivery')"
 	if db.Name == "postgres" {
 		query = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('message', 'delivery') AND indexname NOT LIKE '%_pkey'"
 	}
-	rows, err := db.Engine.Reader().QueryContext(t.Context(), query)
+	rows, err := conn.QueryContext(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
 	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var name, definition string
 		err := rows.Scan(&name, &definition)
@@ -113,10 +187,7 @@ func (db *DB) dropIndexes(t testing.TB) (definitions []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		db.Exec(t, "DROP INDEX "+name)
-	}
-	return definitions
+	return names, definitions
 }
 
 // hex is an expression's value in so many hexadecimal digits.
@@ -127,32 +198,24 @@ func (db *DB) hex(expression string, digits int) string {
 	return fmt.Sprintf("printf('%%0%dx', %s)", digits, expression)
 }
 
-// count writes the counters that belong to the rows there are.
-func (db *DB) count(t testing.TB) {
-	t.Helper()
-	sums := "COUNT(*)"
-	for _, state := range waypost.FinalStates() {
-		sums += fmt.Sprintf(", SUM(CASE WHEN state = '%s' THEN 1 ELSE 0 END)", state)
-	}
-	columns := "accepted"
+// counting are the statements that write the counters that belong to the rows there are.
+func counting() []string {
+	columns, sums := "accepted", "COUNT(*)"
 	for _, state := range waypost.FinalStates() {
 		columns += ", " + string(state)
+		sums += fmt.Sprintf(", SUM(CASE WHEN state = '%s' THEN 1 ELSE 0 END)", state)
 	}
-	err := db.Store.Write(t.Context(), func(ctx context.Context, tx *engine.Tx) error {
-		for _, statement := range []string{
-			"INSERT INTO counter (operator_id, node, " + columns + ") SELECT operator_id, 'node-a', " + sums + " FROM delivery GROUP BY operator_id",
-			"INSERT INTO rollup (operator_id, hour, kind, node, " + columns + ") SELECT operator_id, created / 3600000, kind, 'node-a', " + sums +
-				" FROM delivery GROUP BY operator_id, created / 3600000, kind",
-			"INSERT INTO rollup (operator_id, hour, kind, node, " + columns + ") SELECT '', created / 3600000, kind, 'node-a', " + sums +
-				" FROM delivery GROUP BY created / 3600000, kind",
-		} {
-			if _, err := tx.ExecContext(ctx, statement); err != nil {
-				return err
-			}
+	var list []string
+	for into, by := range map[string]string{
+		"counter (operator_id, ":            "operator_id",
+		"rollup (operator_id, hour, kind, ": "operator_id, created / 3600000, kind",
+		"rollup (hour, kind, operator_id, ": "created / 3600000, kind",
+	} {
+		of := by
+		if !strings.HasPrefix(by, "operator_id") {
+			of += ", ''" // all of the platform
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		list = append(list, fmt.Sprintf("INSERT INTO %snode, %s) SELECT %s, 'node-a', %s FROM delivery GROUP BY %s", into, columns, of, sums, by))
 	}
+	return list
 }
