@@ -256,6 +256,21 @@ func (c *Client) Release(ctx context.Context, deliveryID string) (Delivery, erro
 	return c.control(ctx, deliveryID, "release")
 }
 
+// Controlled counts what became of an action on all deliveries of a message.
+type Controlled struct {
+	Done    int `json:"done"`
+	Pending int `json:"pending"` // being tried right now: it takes effect before the next step, or not at all
+	Refused int `json:"refused"` // their state does not allow it
+}
+
+// ControlMessage applies retry, cancel, hold or release to every delivery of a message
+// whose state allows it.
+func (c *Client) ControlMessage(ctx context.Context, messageID, action string) (Controlled, error) {
+	var out Controlled
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/messages/" + url.PathEscape(messageID) + "/" + url.PathEscape(action)}, &out)
+	return out, err
+}
+
 func (c *Client) control(ctx context.Context, id, action string) (Delivery, error) {
 	var out Delivery
 	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/deliveries/" + url.PathEscape(id) + "/" + action}, &out)

@@ -18,6 +18,7 @@ type Operator struct {
 	Suspended bool      `json:"suspended"`
 	Gateway   string    `json:"gateway"`          // builtin, smtp or ""
 	Uncertain string    `json:"uncertain_policy"` // retry, hold, assume_delivered
+	PerMinute int       `json:"per_minute"`       // 0 for no limit
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -27,12 +28,17 @@ type NewOperator struct {
 	Product  string `json:"product"`
 	Contact  string `json:"contact,omitempty"`
 	ParentID string `json:"parent_id,omitempty"`
+
+	Uncertain string `json:"uncertain_policy,omitempty"` // "" for retry
+	PerMinute int    `json:"per_minute,omitempty"`
 }
 
 // OperatorChange changes an operator; what is nil stays.
 type OperatorChange struct {
 	Name      *string `json:"name,omitempty"`
+	Product   *string `json:"product,omitempty"`
 	Contact   *string `json:"contact,omitempty"`
+	PerMinute *int    `json:"per_minute,omitempty"` // 0 for no limit
 	Suspended *bool   `json:"suspended,omitempty"`
 	Uncertain *string `json:"uncertain_policy,omitempty"`
 }
@@ -63,6 +69,13 @@ func (c *Client) ChangeOperator(ctx context.Context, id string, o OperatorChange
 	return out, err
 }
 
+// DeleteOperator deletes an operator with all it has but counters and the audit log. It
+// cannot be undone.
+func (c *Client) DeleteOperator(ctx context.Context, id string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/operators/" + url.PathEscape(id)}, nil)
+	return err
+}
+
 // Credential is an API key as it is shown.
 type Credential struct {
 	ID          string    `json:"id"`
@@ -74,6 +87,7 @@ type Credential struct {
 	DefaultKind string    `json:"default_kind"`
 	FromPolicy  string    `json:"from_policy"`
 	CreatedAt   time.Time `json:"created_at"`
+	LastUsedAt  time.Time `json:"last_used_at"`  // zero: never
 	RevokedAt   time.Time `json:"revoked_at"`    // zero: valid
 	Key         string    `json:"key,omitempty"` // only in the answer to CreateCredential
 }

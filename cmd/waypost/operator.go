@@ -15,6 +15,7 @@ type operatorCmd struct {
 	List    operatorListCmd    `cmd:"" help:"List operators."`
 	Suspend operatorSuspendCmd `cmd:"" help:"Stop an operator's mail, except account security mail."`
 	Resume  operatorResumeCmd  `cmd:"" help:"Let a suspended operator's mail go again."`
+	Delete  operatorDeleteCmd  `cmd:"" help:"Delete an operator and all it has but counters and the audit log."`
 }
 
 type operatorCreateCmd struct {
@@ -118,5 +119,25 @@ func (c operatorResumeCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
 		_, err := b.Accounts.Resume(e.ctx, waypost.CommandLine(), c.ID)
 		return err
+	})
+}
+
+type operatorDeleteCmd struct {
+	ID   string `required:"" help:"Id of the operator."`
+	Name string `required:"" help:"Its name, once more: this cannot be undone."`
+}
+
+// Run deletes an operator: queued mail is cancelled and the rest erased by the running
+// server, step by step.
+func (c operatorDeleteCmd) Run(e *environment) error {
+	return e.base(func(b *app.Base) error {
+		op, err := b.Store.Operator(e.ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if op.Name != c.Name {
+			return fmt.Errorf("this operator is called %q", op.Name)
+		}
+		return b.Accounts.RemoveOperator(e.ctx, waypost.CommandLine(), c.ID)
 	})
 }

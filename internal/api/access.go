@@ -36,6 +36,10 @@ func rules() map[string]rule {
 		"cancel-delivery":  tenant(waypost.ScopeControl),
 		"hold-delivery":    tenant(waypost.ScopeControl),
 		"release-delivery": tenant(waypost.ScopeControl),
+		"retry-message":    tenant(waypost.ScopeControl),
+		"cancel-message":   tenant(waypost.ScopeControl),
+		"hold-message":     tenant(waypost.ScopeControl),
+		"release-message":  tenant(waypost.ScopeControl),
 
 		"list-sandbox":    tenant(waypost.ScopeRead),
 		"get-sandbox":     tenant(waypost.ScopeRead),
@@ -65,6 +69,7 @@ func rules() map[string]rule {
 		"create-operator":   platform,
 		"get-operator":      platform,
 		"change-operator":   platform,
+		"delete-operator":   platform,
 		"list-credentials":  platform,
 		"create-credential": platform,
 		"revoke-credential": platform,

@@ -37,13 +37,14 @@ type Credential struct {
 	DefaultKind waypost.Kind       `json:"default_kind"`
 	FromPolicy  waypost.FromPolicy `json:"from_policy" doc:"What happens to a From that is not a sender of the operator."`
 	CreatedAt   string             `json:"created_at" format:"date-time"`
+	LastUsedAt  string             `json:"last_used_at,omitempty" format:"date-time" doc:"To a minute or so; left out if it never was."`
 	RevokedAt   string             `json:"revoked_at,omitempty" format:"date-time"`
 }
 
 func showCredential(c store.Credential) Credential {
 	out := Credential{
 		ID: c.ID, Name: c.Name, Hint: c.Hint, Networks: []string{}, Scopes: c.Scopes, Test: c.Test, DefaultKind: c.DefaultKind,
-		FromPolicy: c.FromPolicy, CreatedAt: stamp(c.Created), RevokedAt: stamp(c.Revoked),
+		FromPolicy: c.FromPolicy, CreatedAt: stamp(c.Created), LastUsedAt: stamp(c.Used), RevokedAt: stamp(c.Revoked),
 	}
 	for _, n := range c.Networks {
 		out.Networks = append(out.Networks, n.String())

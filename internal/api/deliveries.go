@@ -24,6 +24,13 @@ func (s *server) registerDeliveries() {
 		}, func(ctx context.Context, c *caller, in *ByID) (*answer[controlled], error) {
 			return s.control(ctx, c, in.ID, o.action)
 		})
+		register(s, operation{
+			ID: string(o.action) + "-message", Method: http.MethodPost, Path: "/v1/messages/{id}/" + string(o.action),
+			Tag: "Deliveries", Status: http.StatusOK, Summary: o.summary + ": all deliveries of a message",
+			Description: "The same as for one delivery, for every delivery of the message whose state allows it, all at once. 409 if there is none.",
+		}, func(ctx context.Context, c *caller, in *ByID) (*answer[controlledMessage], error) {
+			return s.controlMessage(ctx, c, in.ID, o.action)
+		})
 	}
 }
 
@@ -40,4 +47,20 @@ func (s *server) control(ctx context.Context, c *caller, id string, action store
 	}
 	s.Queue.Wake()
 	return &answer[controlled]{controlled{Delivery: s.showDelivery(c, &got.Delivery), Pending: got.Pending}}, nil
+}
+
+// controlledMessage is what became of an action on all deliveries of a message.
+type controlledMessage struct {
+	Done    int `json:"done" doc:"Deliveries that it was done to."`
+	Pending int `json:"pending" doc:"Deliveries that are being tried right now: it takes effect before the next step, or not at all if the mail is gone by then."`
+	Refused int `json:"refused" doc:"Deliveries whose state does not allow it."`
+}
+
+func (s *server) controlMessage(ctx context.Context, c *caller, id string, action store.ControlAction) (*answer[controlledMessage], error) {
+	got, err := s.Store.ControlMessage(ctx, c.actor(), c.operator(), id, action, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.Queue.Wake()
+	return &answer[controlledMessage]{controlledMessage(got)}, nil
 }

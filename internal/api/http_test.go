@@ -175,7 +175,7 @@ func TestEveryScopeIsAskedFor(t *testing.T) {
 	for scope, paths := range map[waypost.Scope][]string{
 		waypost.ScopeRead:     {"GET /v1/messages", "GET /v1/messages/x", "GET /v1/conservation", "GET /v1/sandbox/messages"},
 		waypost.ScopeContent:  {"GET /v1/messages/x/raw", "GET /v1/sandbox/messages/x/raw"},
-		waypost.ScopeControl:  {"POST /v1/deliveries/x/retry", "POST /v1/deliveries/x/cancel", "POST /v1/deliveries/x/hold", "POST /v1/deliveries/x/release", "DELETE /v1/sandbox/messages"},
+		waypost.ScopeControl:  {"POST /v1/deliveries/x/retry", "POST /v1/deliveries/x/cancel", "POST /v1/deliveries/x/hold", "POST /v1/deliveries/x/release", "POST /v1/messages/x/cancel", "DELETE /v1/sandbox/messages"},
 		waypost.ScopeSettings: {"GET /v1/settings/email", "PUT /v1/settings/email", "POST /v1/settings/email/test", "GET /v1/senders", "GET /v1/suppressions", "POST /v1/suppressions", "DELETE /v1/suppressions"},
 		waypost.ScopeSend:     {"POST /v1/messages"},
 	} {

@@ -382,7 +382,18 @@ func TestControlActions(t *testing.T) {
 	}
 	_, err = c.Cancel(t.Context(), waypost.NewID())
 	wantRefusal(t, err, 404, "not_found", "")
-	if count, err := c.Conservation(t.Context()); err != nil || !count.Balanced || count.Cancelled != 1 || count.Delivered != 2 {
+
+	m.To = append(m.To, client.Address{Email: "b@example.com"})
+	sent := c.send(t, m)
+	if _, err = c.Cancel(t.Context(), sent.Deliveries[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.ControlMessage(t.Context(), sent.ID, "cancel"); err != nil || got != (client.Controlled{Done: 1, Refused: 1}) {
+		t.Errorf("ControlMessage = %+v, %v", got, err)
+	}
+	_, err = c.ControlMessage(t.Context(), sent.ID, "retry")
+	wantRefusal(t, err, 409, "wrong_state", "")
+	if count, err := c.Conservation(t.Context()); err != nil || !count.Balanced || count.Cancelled != 3 || count.Delivered != 2 {
 		t.Errorf("Conservation = %+v, %v", count, err)
 	}
 }

@@ -25,6 +25,10 @@ func (s *server) registerOperators() {
 		ID: "change-operator", Method: http.MethodPatch, Path: "/v1/operators/{id}", Tag: "Operators", Status: http.StatusOK,
 		Summary: "Change an operator", Description: "What is left out stays. Mail of a suspended operator is refused, and what is queued waits; mail of kind security still goes.",
 	}, s.changeOperator)
+	register(s, operation{
+		ID: "delete-operator", Method: http.MethodDelete, Path: "/v1/operators/{id}", Tag: "Operators", Status: http.StatusNoContent,
+		Summary: "Delete an operator", Description: "From now on nobody sends or signs in as it. What it had queued is cancelled, and everything it had is erased soon but counters and the audit log. It cannot be undone.",
+	}, s.deleteOperator)
 }
 
 // operator is a tenant.
@@ -37,13 +41,14 @@ type operator struct {
 	Suspended bool                    `json:"suspended"`
 	Gateway   waypost.GatewayType     `json:"gateway" doc:"The gateway in use; empty if none is bound."`
 	Uncertain waypost.UncertainPolicy `json:"uncertain_policy"`
+	PerMinute int                     `json:"per_minute" doc:"Mails that each node accepts of it a minute; 0 for no limit."`
 	CreatedAt string                  `json:"created_at" format:"date-time"`
 }
 
 func showOperator(o waypost.Operator) operator {
 	return operator{
 		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: o.Product, Contact: o.Contact, Suspended: o.Suspended,
-		Gateway: o.Gateway, Uncertain: o.Uncertain, CreatedAt: stamp(o.Created),
+		Gateway: o.Gateway, Uncertain: o.Uncertain, PerMinute: o.PerMinute, CreatedAt: stamp(o.Created),
 	}
 }
 
@@ -66,6 +71,9 @@ type newOperator struct {
 	Product  waypost.Product `json:"product" enum:"servermate,cloud,on_premise"`
 	Contact  string          `json:"contact,omitempty" maxLength:"254"`
 	ParentID string          `json:"parent_id,omitempty" maxLength:"100" doc:"The operator that it belongs to, if any."`
+
+	Uncertain waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"Left out: retry."`
+	PerMinute int                     `json:"per_minute,omitempty" doc:"Mails that each node accepts of it a minute; 0 for no limit."`
 }
 
 func (s *server) createOperator(ctx context.Context, c *caller, in *answer[newOperator]) (*answer[operator], error) {
@@ -73,7 +81,9 @@ func (s *server) createOperator(ctx context.Context, c *caller, in *answer[newOp
 	if !storable(n.ParentID) {
 		return nil, waypost.FieldError("parent_id", "not an operator")
 	}
-	created, err := s.Accounts.CreateOperator(ctx, c.actor(), account.NewOperator{Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID})
+	created, err := s.Accounts.CreateOperator(ctx, c.actor(), account.NewOperator{
+		Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +101,9 @@ func (s *server) getOperator(ctx context.Context, _ *caller, in *ByID) (*answer[
 // operatorChange changes an operator.
 type operatorChange struct {
 	Name      *string                  `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	Product   *waypost.Product         `json:"product,omitempty" enum:"servermate,cloud,on_premise" doc:"Mail waits if it does not include the gateway in use."`
 	Contact   *string                  `json:"contact,omitempty" maxLength:"254" doc:"Empty for none."`
+	PerMinute *int                     `json:"per_minute,omitempty" doc:"0 for no limit."`
 	Suspended *bool                    `json:"suspended,omitempty"`
 	Uncertain *waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"What to do if a server took a mail and then did not say so: try again, wait for a person, or believe it."`
 }
@@ -102,8 +114,9 @@ type changeOperatorInput struct {
 }
 
 func (s *server) changeOperator(ctx context.Context, c *caller, in *changeOperatorInput) (*answer[operator], error) {
-	if n := in.Body; n.Name != nil || n.Contact != nil || n.Uncertain != nil {
-		change := account.OperatorChange{Name: n.Name, Contact: n.Contact, Uncertain: n.Uncertain}
+	n := in.Body
+	change := account.OperatorChange{Name: n.Name, Product: n.Product, Contact: n.Contact, Uncertain: n.Uncertain, PerMinute: n.PerMinute}
+	if change != (account.OperatorChange{}) {
 		if err := s.Accounts.ChangeOperator(ctx, c.actor(), in.ID, change); err != nil {
 			return nil, err
 		}
@@ -118,4 +131,8 @@ func (s *server) changeOperator(ctx context.Context, c *caller, in *changeOperat
 		}
 	}
 	return s.getOperator(ctx, nil, &in.ByID)
+}
+
+func (s *server) deleteOperator(ctx context.Context, c *caller, in *ByID) (*struct{}, error) {
+	return nil, s.Accounts.RemoveOperator(ctx, c.actor(), in.ID)
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -19,10 +20,10 @@ func TestThePlatformManagesOperators(t *testing.T) {
 		t.Fatalf("CreateOperator = %+v, %v", o, err)
 	}
 	changed, err := w.root.ChangeOperator(t.Context(), o.ID, client.OperatorChange{
-		Name: new("Acme GmbH"), Contact: new(""), Suspended: new(true), Uncertain: new("hold"),
+		Name: new("Acme GmbH"), Contact: new(""), Suspended: new(true), Uncertain: new("hold"), Product: new("on_premise"), PerMinute: new(90),
 	})
 	want := o
-	want.Name, want.Contact, want.Suspended, want.Uncertain = "Acme GmbH", "", true, "hold"
+	want.Name, want.Contact, want.Suspended, want.Uncertain, want.Product, want.PerMinute = "Acme GmbH", "", true, "hold", "on_premise", 90
 	if diff := cmp.Diff(want, changed); err != nil || diff != "" {
 		t.Fatal(err, diff)
 	}
@@ -32,10 +33,22 @@ func TestThePlatformManagesOperators(t *testing.T) {
 	c := w.key(t, o.ID, auth.CreateRequest{})
 	_, err = c.Send(t.Context(), mail())
 	wantRefusal(t, err, 409, "operator_suspended", "")
-	if changed, err = w.root.ChangeOperator(t.Context(), o.ID, client.OperatorChange{Suspended: new(false)}); err != nil || changed.Suspended || changed.Name != "Acme GmbH" {
+	if changed, err = w.root.ChangeOperator(t.Context(), o.ID, client.OperatorChange{Suspended: new(false), Product: new("servermate")}); err != nil || changed.Suspended || changed.Name != "Acme GmbH" {
 		t.Errorf("ChangeOperator = %+v, %v", changed, err)
 	}
 	c.send(t, mail())
+	if err := w.root.DeleteOperator(t.Context(), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.root.GetOperator(t.Context(), o.ID)
+	wantRefusal(t, err, 404, "not_found", "")
+	// The key may be known for a moment longer than its operator.
+	_, err = c.Send(t.Context(), mail())
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden {
+		t.Errorf("Send = %v", err)
+	}
+	wantRefusal(t, w.root.DeleteOperator(t.Context(), waypost.PlatformOperatorID), 409, "platform_operator", "")
+	wantRefusal(t, w.root.DeleteOperator(t.Context(), waypost.NewID()), 404, "not_found", "")
 }
 
 func TestOperatorsAreListedPageByPage(t *testing.T) {
@@ -75,6 +88,8 @@ func TestWrongOperatorsAreRefused(t *testing.T) {
 	wantRefusal(t, change(id, client.OperatorChange{Name: new("a\u202eb")}), 422, "invalid", "body.name") // reads as "ab" turned round
 	wantRefusal(t, create(client.NewOperator{Name: "a\u202eb", Product: "cloud"}), 422, "invalid", "body.name")
 	wantRefusal(t, change(id, client.OperatorChange{Contact: new("x")}), 422, "invalid", "body.contact")
+	wantRefusal(t, change(id, client.OperatorChange{Product: new("free")}), 422, "invalid", "body.product")
+	wantRefusal(t, change(id, client.OperatorChange{PerMinute: new(-1)}), 422, "invalid", "body.per_minute")
 	wantRefusal(t, change(id, client.OperatorChange{Uncertain: new("pray")}), 422, "invalid", "body.uncertain_policy")
 	wantRefusal(t, change(waypost.NewID(), client.OperatorChange{Name: new("B")}), 404, "not_found", "")
 	wantRefusal(t, change(waypost.PlatformOperatorID, client.OperatorChange{Suspended: new(true)}), 409, "platform_operator", "")

@@ -103,6 +103,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 	ids["/v1/sandbox/messages/{id}/raw"] = ids["/v1/sandbox/messages/{id}"]
 	for _, action := range []string{"retry", "cancel", "hold", "release"} {
 		ids["/v1/deliveries/{id}/"+action] = waiting.Deliveries[0].ID
+		ids["/v1/messages/{id}/"+action] = waiting.Deliveries[0].MessageID
 	}
 	bodies := map[string]string{
 		"send-message":        `{"to":[{"email":"x@example.com"}],"subject":"s","text":"t","from":"` + "x@alpha.example" + `"}`,

@@ -131,6 +131,9 @@ func (q *request) liveMessage(m *oneMessage) (view.MessageLive, error) {
 	if after != "" {
 		v.First = m.path() + "#recipients"
 	}
+	if q.mayWrite() {
+		v.Action, v.Actions = m.path()+"/deliveries", q.allActions(m)
+	}
 	t := q.newTimeline(m, attempts, events)
 	for i := range m.deliveries {
 		d := &m.deliveries[i]
@@ -238,9 +241,9 @@ func (p *panel) controlDelivery(q *request) error {
 	if list != "" || !slices.ContainsFunc(m.deliveries, func(d waypost.Delivery) bool { return d.ID == id }) {
 		return waypost.NewError(waypost.NotFound, "not_found", "")
 	}
-	action := store.ControlAction(q.value("action"))
-	if !slices.Contains([]store.ControlAction{store.Retry, store.Cancel, store.Hold, store.Release}, action) {
-		return waypost.NewError(waypost.NotFound, "not_found", "")
+	action, err := q.controlAction()
+	if err != nil {
+		return err
 	}
 	got, err := p.Store.Control(q.Context(), q.by(), q.operator(), id, action, time.Now())
 	if waypost.KindOf(err) == waypost.Conflict {
@@ -255,6 +258,72 @@ func (p *panel) controlDelivery(q *request) error {
 		flash = "delivery_pending"
 	}
 	return q.redirect(m.path(), flash)
+}
+
+func (q *request) controlAction() (store.ControlAction, error) {
+	action := store.ControlAction(q.value("action"))
+	if !slices.Contains([]store.ControlAction{store.Retry, store.Cancel, store.Hold, store.Release}, action) {
+		return "", waypost.NewError(waypost.NotFound, "not_found", "")
+	}
+	return action, nil
+}
+
+// controlMessage does what somebody asks for all deliveries of a message.
+func (p *panel) controlMessage(q *request) error {
+	m, list, err := q.findMessage()
+	if err != nil {
+		return err
+	}
+	action, err := q.controlAction()
+	if err != nil {
+		return err
+	}
+	if list != "" {
+		return waypost.NewError(waypost.NotFound, "not_found", "")
+	}
+	got, err := p.Store.ControlMessage(q.Context(), q.by(), q.operator(), m.ID, action, time.Now())
+	if waypost.KindOf(err) == waypost.Conflict {
+		return q.refuseControl("")
+	}
+	if err != nil {
+		return err
+	}
+	p.Queue.Wake()
+	flash := "message_" + string(action)
+	if got.Pending > 0 {
+		flash = "message_pending"
+	}
+	return q.redirect(m.path(), flash)
+}
+
+// allActions are what may be asked for all deliveries of a message with several, with
+// buttons for what fits at least two.
+func (q *request) allActions(m *oneMessage) []view.Action {
+	fits := map[string]int{}
+	for i := range m.deliveries {
+		for _, a := range q.actions(m, &m.deliveries[i]) {
+			fits[a.Name]++
+		}
+	}
+	var list []view.Action
+	for _, a := range []store.ControlAction{store.Release, store.Retry, store.Hold, store.Cancel} {
+		name := string(a)
+		if fits[name] < 2 {
+			continue
+		}
+		action := view.Action{Name: name, Label: q.T("message.all_"+name, "Count", q.Number(int64(fits[name])))}
+		switch a {
+		case store.Cancel:
+			action.Ask = q.T("message.ask_cancel_all")
+		case store.Retry:
+			if slices.ContainsFunc(m.deliveries, func(d waypost.Delivery) bool { return d.State == waypost.Uncertain }) {
+				action.Ask = q.T("message.ask_retry_all")
+			}
+		default:
+		}
+		list = append(list, action)
+	}
+	return list
 }
 
 // refuseControl shows the message as it is now: somebody or something was quicker.

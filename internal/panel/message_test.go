@@ -154,6 +154,42 @@ func TestADeliveryIsHeldReleasedAndCancelled(t *testing.T) {
 	}
 }
 
+func TestAllDeliveriesOfAMessageAreControlledAtOnce(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, "Acme")
+	w.refusesForNow()
+	id := w.hand(t, op, "From: a@b.example\nSubject: hello\n\nx", func(s *waypost.Submission) {
+		s.Recipients = []string{"a@example.net", "b@example.net", "c@example.net"}
+	})
+	first := w.until(t, op, id, waypost.Queued)[0]
+	v := w.visitor(t, op, waypost.RoleAdmin)
+	act := func(action string) answer {
+		t.Helper()
+		return v.post("/messages/"+id+"/deliveries", "action", action)
+	}
+	v.open("/messages/"+id).wants("Try all now (3)", "Hold all (3)", "Cancel all (3)", "Give up all deliveries of this message")
+	v.post("/messages/"+id+"/deliveries/"+first.ID, "action", "cancel")
+	act("hold")
+	v.open("/messages/"+id).wants("The deliveries are on hold.", "Release all (2)", "Cancel all (2)")
+	act("hold").wants("That was not done")
+	act("cancel")
+	got := v.open("/messages/" + id)
+	got.wants("The deliveries are cancelled.", "Cancelled 3")
+	got.lacks("Cancel all", "Release all")
+	for _, action := range []string{"", "explode"} {
+		if got := act(action); got.status != http.StatusNotFound {
+			t.Errorf("%q: %d", action, got.status)
+		}
+	}
+	log, err := w.db.Store.AuditLog(t.Context(), op, "", 2)
+	if err != nil || log[0].Action != "message.cancel" || log[1].Action != "message.hold" || log[0].Target != id || log[0].Actor.Name != v.user.Login {
+		t.Errorf("%+v, %v", log, err)
+	}
+	if got := w.visitor(t, op, waypost.RoleViewer).post("/messages/"+id+"/deliveries", "action", "cancel"); got.status != http.StatusForbidden {
+		t.Errorf("a viewer: %d", got.status)
+	}
+}
+
 func TestWhatIsAskedDuringAnAttemptIsPendingUntilItIsSettled(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, "Acme")

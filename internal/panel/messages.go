@@ -20,6 +20,7 @@ func (p *panel) messagesRoutes() []page {
 		{"GET /messages/{id}/preview", tenantRead, p.messagePreview},
 		{"GET /messages/{id}/raw", tenantRead, p.messageRaw},
 		{"GET /messages/{id}/files/{number}", tenantRead, p.messageFile},
+		{"POST /messages/{id}/deliveries", tenantWrite, p.controlMessage},
 		{"POST /messages/{id}/deliveries/{delivery}", tenantWrite, p.controlDelivery},
 		{"POST /messages/{id}/resend", tenantWrite, p.resendMessage},
 	}

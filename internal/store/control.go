@@ -58,6 +58,64 @@ func (s *Store) Control(ctx context.Context, by waypost.Actor, operatorID, deliv
 	return result, nil
 }
 
+// ControlCount is what became of an action on several deliveries.
+type ControlCount struct {
+	Done    int
+	Pending int // a node works on them and settles what was asked before it says MAIL
+	Refused int // their state does not allow it
+}
+
+// ControlMessage applies an action to every delivery of a message whose state allows it,
+// all at once. The error is NotFound if the operator has no such message, and Conflict if
+// there is none that it fits.
+func (s *Store) ControlMessage(ctx context.Context, by waypost.Actor, operatorID, messageID string, action ControlAction, now time.Time) (
+	ControlCount, error,
+) {
+	var count ControlCount
+	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		count = ControlCount{}
+		if err := BumpChange(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, "SELECT "+DeliveryColumns+` FROM delivery
+WHERE message_id = (SELECT id FROM message WHERE operator_id = $1 AND id = $2) ORDER BY id`+tx.Dialect.ForUpdate, operatorID, messageID)
+		if err != nil {
+			return err
+		}
+		deliveries, err := ScanDeliveries(rows, nil)
+		if err != nil {
+			return err
+		}
+		if len(deliveries) == 0 {
+			return notFound("message")
+		}
+		results, refused, err := s.ApplyControl(ctx, tx, deliveries, action, by.ID, now)
+		if err != nil {
+			return err
+		}
+		for i := range results {
+			switch {
+			case waypost.KindOf(refused[i]) == waypost.Invalid:
+				return refused[i]
+			case refused[i] != nil:
+				count.Refused++
+			case results[i].Pending:
+				count.Pending++
+			default:
+				count.Done++
+			}
+		}
+		if count.Refused == len(deliveries) {
+			return waypost.NewError(waypost.Conflict, "wrong_state", "no delivery of the message is in a state that allows it")
+		}
+		return audit(ctx, tx, by, operatorID, "message."+string(action), messageID, "")
+	})
+	if err != nil {
+		return ControlCount{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return count, nil
+}
+
 // ApplyControl applies an action to deliveries that were read in this transaction
 // with Dialect.ForUpdate. Of each it returns either the result or why it was refused.
 func (s *Store) ApplyControl(ctx context.Context, tx *engine.Tx, deliveries []waypost.Delivery, action ControlAction, actor string,

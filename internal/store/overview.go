@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/waypost/waypost/internal/store/engine"
@@ -42,35 +43,27 @@ type Standing struct {
 // Standing reads how the queue of an operator stands.
 func (s *Store) Standing(ctx context.Context, operatorID string) (Standing, error) {
 	var out Standing
+	queue := queueOf(operatorID)
 	err := s.engine.Snapshot(ctx, func(r engine.Reader) error {
-		var oldest sql.NullInt64
-		if err := r.QueryRowContext(ctx, `SELECT COUNT(*), MIN(created) FROM (
-  SELECT created FROM delivery WHERE operator_id = $1 AND state = 'queued' AND held ORDER BY id LIMIT $2) AS bounded`, operatorID, standingBound+1).
-			Scan(&out.Held, &oldest); err != nil {
-			return err
+		var err error
+		oldest := func(w where, order string, limit int) (n int64) {
+			var created sql.NullInt64
+			if err == nil {
+				err = r.QueryRowContext(ctx, "SELECT COUNT(*), MIN(created) FROM (SELECT created FROM delivery WHERE "+w.text+order+" LIMIT "+w.arg(limit)+") AS bounded", w.args...).
+					Scan(&n, &created)
+				out.older(created)
+			}
+			return n
 		}
-		out.older(oldest)
+		out.Held = oldest(queue.held, " ORDER BY id", standingBound+1)
 		if out.Held > standingBound {
 			out.Held, out.MoreHeld = standingBound, true
 		}
-		for _, lane := range waypost.Lanes() {
-			var n int64
-			if err := r.QueryRowContext(ctx, `SELECT COUNT(*), MIN(created) FROM (
-  SELECT created FROM delivery WHERE state = 'queued' AND lease = '' AND NOT held AND lane = $1 AND operator_id = $2 LIMIT $3) AS bounded`,
-				lane.Rank(), operatorID, standingBound).Scan(&n, &oldest); err != nil {
-				return err
-			}
-			out.older(oldest)
-			out.Sampled = out.Sampled || n == standingBound
+		for _, lane := range queue.waiting {
+			out.Sampled = oldest(lane, "", standingBound) == standingBound || out.Sampled
 		}
-		// As many as nodes hold in memory. The operator is asked of an expression: asked of the
-		// column, it would lead the planner to an index of all the operator's mail.
-		if err := r.QueryRowContext(ctx, "SELECT MIN(created) FROM delivery WHERE lease > '' AND lease <> '' AND state = 'queued' AND operator_id || '' = $1", operatorID).
-			Scan(&oldest); err != nil {
-			return err
-		}
-		out.older(oldest)
-		return nil
+		oldest(queue.leased, "", math.MaxInt32) // as many as nodes hold in memory
+		return err
 	})
 	if err != nil {
 		return Standing{}, fmt.Errorf("read queue: %w", err)

@@ -63,12 +63,21 @@ func (s *Store) messages(ctx context.Context, operatorID string, f MessageFilter
 	limit := pageSize(f.Limit)
 	scan := newScan(operatorID, f)
 	var page MessagePage
-	if scan.unordered {
-		truncated, err := s.collect(ctx, scan)
+	switch {
+	case scan.unordered:
+		ids, truncated, err := s.collect(ctx, &scan.cond)
 		if err != nil {
 			return page, err
 		}
-		page.Truncated = truncated
+		scan, page.Truncated = collected(ids, scan.size), truncated
+	case scan.queue != nil:
+		ids, many, err := s.collectQueued(ctx, scan.queue)
+		if err != nil {
+			return page, err
+		}
+		if !many { // or else so much is queued that looking through all messages finds it
+			scan = collected(ids, scan.size)
+		}
 	}
 	cursor := Before(f.Cursor)
 	for scanned := 0; ; {
@@ -102,6 +111,7 @@ type scan struct {
 	cond      where
 	size      int      // candidates read at once
 	unordered bool     // the index gives no order: collect the ids first
+	queue     []where  // parts of the queue whose ids are to be collected if there are few
 	collected []string // ids, newest first; nil unless they were collected
 }
 
@@ -137,24 +147,38 @@ func newScan(operatorID string, f MessageFilter) *scan {
 	default:
 		s.cond.and("m.operator_id = ?", operatorID)
 	}
-	if !f.From.IsZero() {
-		s.cond.and(s.id+" >= ?", waypost.FirstIDAt(f.From))
-	}
-	if !f.To.IsZero() {
-		s.cond.and(s.id+" < ?", waypost.FirstIDAt(f.To))
+	s.cond.period(s.id, f)
+	if f.State == waypost.Queued && s.from == "message m" && f.BatchID == "" {
+		for _, w := range queueOf(operatorID).parts() {
+			w.period("message_id", f)
+			s.queue = append(s.queue, w)
+		}
 	}
 	return s
 }
 
-// collect reads the message ids of an index range that is not in their order and
-// makes them the candidates.
-func (s *Store) collect(ctx context.Context, from *scan) (truncated bool, err error) {
-	w := &from.cond
+// period adds that a message id is of the time that a filter is about.
+func (w *where) period(id string, f MessageFilter) {
+	if !f.From.IsZero() {
+		w.and(id+" >= ?", waypost.FirstIDAt(f.From))
+	}
+	if !f.To.IsZero() {
+		w.and(id+" < ?", waypost.FirstIDAt(f.To))
+	}
+}
+
+// collected is a scan of messages with given ids.
+func collected(ids []string, size int) *scan {
+	slices.SortFunc(ids, func(a, b string) int { return strings.Compare(b, a) })
+	return &scan{from: "message m", id: "m.id", size: size, collected: append([]string{}, slices.Compact(ids)...)}
+}
+
+// collect reads the message ids of an index range of deliveries that is not in their order.
+func (s *Store) collect(ctx context.Context, w *where) (ids []string, truncated bool, err error) {
 	rows, err := s.engine.Reader().QueryContext(ctx, "SELECT d.message_id FROM delivery d WHERE "+w.text+" LIMIT "+w.arg(scanBound+1), w.args...)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	var ids []string
 	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var id string
 		err := rows.Scan(&id)
@@ -164,9 +188,21 @@ func (s *Store) collect(ctx context.Context, from *scan) (truncated bool, err er
 	if len(ids) > scanBound {
 		ids, truncated = ids[:scanBound], true
 	}
-	slices.SortFunc(ids, func(a, b string) int { return strings.Compare(b, a) })
-	*from = scan{from: "message m", id: "m.id", size: from.size, collected: append([]string{}, slices.Compact(ids)...)}
-	return truncated, err
+	return ids, truncated, err
+}
+
+// collectQueued reads the ids of messages with queued deliveries, unless there are many.
+func (s *Store) collectQueued(ctx context.Context, queue []where) (all []string, many bool, err error) {
+	for _, part := range queue {
+		ids, truncated, err := s.collect(ctx, &part)
+		if err != nil {
+			return nil, false, err
+		}
+		if all = append(all, ids...); truncated || len(all) > scanBound {
+			return nil, true, nil
+		}
+	}
+	return all, false, nil
 }
 
 // chunk is some candidates in a row, and those messages among them that match.

@@ -33,3 +33,26 @@ SELECT MIN(d.id) FROM message m JOIN delivery d ON d.message_id = m.id WHERE `+w
 	}
 	return found, nil
 }
+
+// queued are the parts of an operator's queue as the indexes of deliveries have it.
+type queued struct {
+	held    where
+	waiting []where // by lane
+	leased  where
+}
+
+func queueOf(operatorID string) queued {
+	var q queued
+	q.held.and("operator_id = ? AND state = 'queued' AND held", operatorID)
+	for _, lane := range waypost.Lanes() {
+		var w where
+		w.and("state = 'queued' AND lease = '' AND NOT held AND lane = ? AND operator_id = ?", lane.Rank(), operatorID)
+		q.waiting = append(q.waiting, w)
+	}
+	// The operator is asked of an expression: asked of the column, it would lead the planner
+	// to an index of all the operator's mail.
+	q.leased.and("lease > '' AND lease <> '' AND state = 'queued' AND operator_id || '' = ?", operatorID)
+	return q
+}
+
+func (q queued) parts() []where { return append([]where{q.held, q.leased}, q.waiting...) }

@@ -21,8 +21,10 @@ type MessageLive struct {
 	States     []State
 	Count      int
 	Deliveries []Delivery
-	First      string // path to the first recipients, "" if these are they
-	Next       string // path to more, "" at the end
+	Action     string   // path that actions on all are sent to
+	Actions    []Action // on all, if there are several
+	First      string   // path to the first recipients, "" if these are they
+	Next       string   // path to more, "" at the end
 }
 
 // Delivery is a recipient of a message.

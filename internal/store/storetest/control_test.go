@@ -135,6 +135,43 @@ func checkControl(t *testing.T, db *storetest.DB, name string, action store.Cont
 	}
 }
 
+func TestAMessageIsControlledWhereItsDeliveriesAllowIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		d := accept(t, db, storetest.Mail{In: time.Hour, To: []string{"a@b.test", "c@d.test", "e@f.test"}}).Deliveries
+		other := accept(t, db, storetest.Mail{In: time.Hour}).Deliveries[0]
+		ask := func(operatorID, id string, action store.ControlAction) (store.ControlCount, error) {
+			return db.Store.ControlMessage(t.Context(), waypost.CommandLine(), operatorID, id, action, storetest.Now())
+		}
+		if _, err := db.Store.Control(t.Context(), waypost.CommandLine(), "op", d[0].ID, store.Cancel, storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ask("op", d[0].MessageID, store.Hold); err != nil || got != (store.ControlCount{Done: 2, Refused: 1}) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		for _, one := range d[1:] {
+			if !delivery(t, db, one.ID).Held {
+				t.Error("not held")
+			}
+		}
+		if delivery(t, db, other.ID).Held {
+			t.Error("another message is held")
+		}
+		if _, err := ask("op", d[0].MessageID, store.Hold); waypost.KindOf(err) != waypost.Conflict {
+			t.Errorf("nothing fits: %v", err)
+		}
+		if _, err := ask("another", d[0].MessageID, store.Cancel); waypost.KindOf(err) != waypost.NotFound {
+			t.Errorf("of another operator: %v", err)
+		}
+		if _, err := ask("op", d[0].MessageID, "explode"); waypost.KindOf(err) != waypost.Invalid {
+			t.Errorf("an unknown action: %v", err)
+		}
+		if got, err := ask("op", d[0].MessageID, store.Cancel); err != nil || got != (store.ControlCount{Done: 2, Refused: 1}) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		auditClean(t, db)
+	})
+}
+
 func TestControlRefusesAnUnknownAction(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		d := situation(t, db, "waiting")

@@ -240,6 +240,8 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 		{"prefix", find(store.MessageFilter{Recipient: "a*"}), "delivery_address"},
 		{"domain", find(store.MessageFilter{Recipient: "@site7.test", From: now.Add(-time.Hour), To: now}), "delivery_site"},
 		{"state", find(store.MessageFilter{State: waypost.Bounced}), "delivery_trouble"},
+		{"queued", find(store.MessageFilter{State: waypost.Queued}), "delivery_due"},
+		{"queued and held", find(store.MessageFilter{State: waypost.Queued, From: now.Add(-time.Hour)}), "delivery_held"},
 		{"batch search", find(store.MessageFilter{BatchID: "b"}), "message_batch"},
 		{"queue", queue(""), "delivery_expiry"},
 		{"queue, leased", queue(system.QueueLeased), "delivery_lease"},
