@@ -27,7 +27,6 @@ func someRecords() view.Records {
 func TestRecordsInEveryVerdict(t *testing.T) {
 	p := frame(t)
 	golden(t, "dns-records", view.RecordList(p, someRecords()))
-	golden(t, "dns-records-none", view.RecordList(p, view.Records{}))
 }
 
 func TestThePageOfDomains(t *testing.T) {

@@ -11,7 +11,6 @@ type Products struct {
 // ProductRow is a product with a choice for each gateway.
 type ProductRow struct {
 	Product, Label string
-	Error          string
 	Allowed        []ProductGateway
 	Initial        Field // a choice
 	InitialLabel   string

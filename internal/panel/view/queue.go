@@ -2,21 +2,19 @@ package view
 
 // Queue is the page about waiting mail of all operators.
 type Queue struct {
-	Now          QueueNow
-	Sizes        []QueueSizeRow
-	Operator     Field
-	Names        []Name
-	Domain       Field
-	Active       bool
-	Backlogs     []BacklogRow
-	First, Next  string
-	DeliveryList string // path of the deliveries that the filter picks
+	Now         QueueNow
+	Sizes       []QueueSizeRow
+	Operator    Field
+	Names       []Name
+	Domain      Field
+	Active      bool
+	Backlogs    []BacklogRow
+	First, Next string
 }
 
 // QueueNow is what this node is doing; it is looked at again and again.
 type QueueNow struct {
 	Poll         string
-	Lanes        []LaneRow
 	Destinations []DestinationRow
 	More         string // how many are left out, "" for none
 	Sessions     string
