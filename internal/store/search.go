@@ -50,7 +50,7 @@ const (
 	scanFound = 4_000
 	// collectBound is how many ids are collected.
 	collectBound = 20_000
-	scanChunk = 500
+	scanChunk    = 500
 )
 
 // Messages lists an operator's messages, newest first. What an index cannot answer
