@@ -128,6 +128,13 @@ func (s *Service) plan(ctx context.Context, snap *snapshot, u Update) (*plan, er
 			}
 		}
 	}
+	if snap.account.ID == waypost.PlatformOperatorID && p.gateway == waypost.GatewaySMTP {
+		// Whoever had the server would read the links with which people choose new passwords.
+		return nil, &waypost.Error{
+			Kind: waypost.Forbidden, Code: "platform_gateway", Field: "gateway.type",
+			Message: "the platform's own mail leaves through the built-in gateway; WAYPOST_UPSTREAM_URL has it relayed",
+		}
+	}
 	var problems Problems
 	if u.Gateway != nil {
 		s.checkGateway(&problems, p, snap, u.Gateway)

@@ -20,6 +20,9 @@ type NewSuppression struct {
 // AddSuppression adds a suppression with reason manual, or renews the one there is.
 // Errors are Problems with the fields address, detail and expires.
 func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n NewSuppression) (waypost.Suppression, error) {
+	if operatorID == waypost.PlatformOperatorID {
+		return waypost.Suppression{}, waypost.NewError(waypost.Conflict, "platform_mail", "what the platform itself writes is not suppressed: it may be how somebody gets in again")
+	}
 	var p Problems
 	now := time.Now()
 	address := checkAddress(&p, n.Address)

@@ -83,6 +83,10 @@ func (p *panel) page(pg page) http.Handler {
 			http.Redirect(w, r, "/platform/operators", http.StatusSeeOther)
 			return
 		}
+		if pg.access == tenantWrite && q.reads() {
+			p.fail(q, waypost.NewError(waypost.Forbidden, "suspended_reads", "a suspended operator changes nothing"))
+			return
+		}
 		if err := pg.run(q); err != nil {
 			p.fail(q, err)
 		}

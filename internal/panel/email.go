@@ -151,6 +151,8 @@ func (q *request) emailProblems(err error) (map[string]string, error) {
 			problems[name] = e.Message
 		case e.Code == "gateway_not_allowed":
 			problems[name] = q.T("email.not_in_product")
+		case e.Code == "platform_gateway":
+			problems[name] = q.T("email.platform_gateway")
 		}
 	}
 	return problems, nil

@@ -70,6 +70,10 @@ func scopes() []waypost.Scope {
 	return slices.DeleteFunc(waypost.AllScopes(), func(s waypost.Scope) bool { return s == waypost.ScopeOperators })
 }
 
+// granted reports whether only the platform gives a scope: such mail passes suspension and
+// limits, or overtakes that of others.
+func granted(s waypost.Scope) bool { return s == waypost.ScopeSecurity || s == waypost.ScopeAlarm }
+
 // newKey is a key to create, as typed.
 type newKey struct {
 	name, mode, kind, policy, networks string
@@ -93,9 +97,11 @@ func (q *request) showKeyForm(n newKey, w *wrong) error {
 	}
 	f.Scopes = view.Field{Name: "scopes", Label: q.T("keys.scopes"), Error: w.text("scopes")}
 	for _, s := range scopes() {
-		f.Scopes.Options = append(f.Scopes.Options, view.Option{
-			Value: string(s), Label: q.scopeLabel("scope", s), Hint: q.scopeLabel("scope_hint", s), Selected: slices.Contains(n.scopes, string(s)),
-		})
+		o := view.Option{Value: string(s), Label: q.scopeLabel("scope", s), Hint: q.scopeLabel("scope_hint", s), Selected: slices.Contains(n.scopes, string(s))}
+		if granted(s) && !q.isStaff() {
+			o.Disabled, o.Selected, o.Hint = true, false, o.Hint+" "+q.T("keys.scope_support")
+		}
+		f.Scopes.Options = append(f.Scopes.Options, o)
 	}
 	f.Kind = view.Field{Name: "default_kind", Label: q.T("keys.kind"), Hint: q.T("keys.kind_hint"), Value: n.kind, Error: w.text("default_kind"), Options: []view.Option{
 		{Value: "", Label: q.T("keys.kind_none")},
@@ -109,8 +115,10 @@ func (q *request) showKeyForm(n newKey, w *wrong) error {
 			Value: string(policy), Label: q.Label("from_policy", string(policy)), Hint: q.Label("from_policy_hint", string(policy)),
 		})
 	}
-	f.Networks = view.Field{
-		Name: "networks", Label: q.T("keys.networks"), Hint: q.T("keys.networks_hint"), Value: n.networks, Rows: 3, Max: 10_000, Mono: true, Error: w.text("networks"),
+	if q.isStaff() { // elsewhere, others may be at home
+		f.Networks = view.Field{
+			Name: "networks", Label: q.T("keys.networks"), Hint: q.T("keys.networks_hint"), Value: n.networks, Rows: 3, Max: 10_000, Mono: true, Error: w.text("networks"),
+		}
 	}
 	title := q.T("keys.create")
 	return q.showStatus(w.code(), title, view.KeyFormPage(q.frame(title), f))
@@ -133,6 +141,9 @@ func (p *panel) createKey(q *request) error {
 	if bad != "" {
 		return q.showKeyForm(n, wrongField("networks", q.T("keys.network_bad", "Network", bad)))
 	}
+	if len(networks) > 0 && !q.isStaff() {
+		return q.showKeyForm(n, wrongField("", q.T("keys.networks_support")))
+	}
 	if len(networks) > maxNetworks {
 		return q.showKeyForm(n, wrongField("networks", q.T("keys.networks_many", "Count", q.Number(maxNetworks))))
 	}
@@ -140,6 +151,9 @@ func (p *panel) createKey(q *request) error {
 		OperatorID: q.operator(), Name: n.name, Networks: networks, Test: n.mode == "test", DefaultKind: waypost.Kind(n.kind), FromPolicy: waypost.FromPolicy(n.policy),
 	}
 	for _, s := range n.scopes {
+		if granted(waypost.Scope(s)) && !q.isStaff() {
+			return q.showKeyForm(n, wrongField("scopes", q.T("keys.scope_support")))
+		}
 		r.Scopes = append(r.Scopes, waypost.Scope(s))
 	}
 	key, c, err := p.Auth.Create(q.Context(), q.by(), r)

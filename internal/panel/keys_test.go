@@ -19,11 +19,13 @@ func TestAKeyIsShownOnceWithExamplesThatUseIt(t *testing.T) {
 		o.PublicURL, o.Submission = "https://mail.example", panel.Submission{Host: "mx.example", StartTLS: 587, TLS: 465}
 	})
 	acme := w.operator(t, "Acme")
-	v := w.visitor(t, acme, waypost.RoleAdmin)
+	v := w.actingFor(t, acme) // who alone may add networks
 	v.open("/keys").wants("No keys yet", "Create a key")
 	form := v.open("/keys/new")
 	form.wants("Send mail", "Read the content of messages", "Its mail never leaves")
-	form.lacks("operators")
+	if strings.Contains(form.body, `value="operators"`) {
+		t.Error("the permission over all operators is offered")
+	}
 	got := v.post("/keys/new", "name", "Tracker", "mode", "live", "scopes", "send", "scopes", "read", "default_kind", "event", "from_policy", "refuse", "networks", "192.0.2.9/24 2001:db8::7,\r\n198.51.100.4")
 	got.wants("it is shown only once", "curl https://mail.example/v1/messages", "mx.example", "587", "465", "smtp://mx.example:587")
 	m := reKey.FindStringSubmatch(got.body)
@@ -77,7 +79,7 @@ func TestAKeyTypedWrongIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := w.visitor(t, acme, waypost.RoleAdmin)
+	v := w.actingFor(t, acme)
 	for _, tt := range []struct{ name, scope, kind, networks, want string }{
 		{"", "send", "", "", "Give the key a name"},
 		{strings.Repeat("x", 10_000), "send", "", "", "At most 200 characters"},
@@ -119,4 +121,29 @@ func TestManyKeysHavePages(t *testing.T) {
 	second := v.open(nextOf(t, first))
 	second.wants("KA4", "KA0", "First page")
 	second.lacks("KA5", `rel="next"`)
+}
+
+func TestWhatConcernsOthersIsGrantedByThePlatformOnly(t *testing.T) {
+	w := newWorld(t)
+	acme := w.operator(t, "Acme")
+	admin, staff := w.visitor(t, acme, waypost.RoleAdmin), w.actingFor(t, acme)
+	form := admin.open("/keys/new")
+	form.wants("Ask the platform's support for a key with this permission.")
+	form.lacks("Networks")
+	staff.open("/keys/new").wants("Networks")
+	for name, fields := range map[string][]string{
+		"security": {"scopes", "send", "scopes", "send:security"},
+		"alarm":    {"scopes", "send:alarm"},
+		"networks": {"scopes", "send", "networks", "192.0.2.0/24"},
+	} {
+		fields = append(fields, "name", name, "mode", "live", "from_policy", "replace")
+		got := admin.post("/keys/new", fields...)
+		got.wants("platform's support")
+		if got.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s of an operator: %d", name, got.status)
+		}
+		if got := staff.post("/keys/new", fields...); got.status != http.StatusOK {
+			t.Errorf("%s of the platform: %d %s", name, got.status, got.text())
+		}
+	}
 }

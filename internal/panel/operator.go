@@ -26,6 +26,7 @@ func (p *panel) operatorPage(q *request) error {
 		ID: a.ID, Name: a.Name, Suspended: a.Suspended, Platform: a.ID == waypost.PlatformOperatorID, Write: q.mayWrite(), Facts: q.operatorFacts(a),
 		States: q.operatorStates(a.Suspended, a.Gateway, a.Withdrawn, a.RelayHealth.FailingSince),
 	}
+	v.Enter = v.Write && (!v.Platform || ownerOnly.allows(q.session))
 	if a.ParentID != "" {
 		v.ParentID, v.ParentName = a.ParentID, p.operatorName(q, a.ParentID)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/account"
+	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -346,4 +347,57 @@ func TestActingForADeletedOperatorEndsByItself(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.location())
 	}
 	acting.open("/platform/operators").lacks("You are signed in as")
+}
+
+// The settings of the platform's own operator decide where links for new passwords go.
+func TestOnlyTheOwnerActsAsThePlatformAndNobodyRedirectsItsMail(t *testing.T) {
+	w := withTester(t, nil)
+	path := "/platform/operators/" + waypost.PlatformOperatorID
+	support := w.visitor(t, "", waypost.RoleSupport)
+	support.open(path).lacks("Sign in as")
+	got := support.post(path + "/enter")
+	got.wants("Only the owner signs in as the platform itself.")
+	if got.status != http.StatusForbidden {
+		t.Errorf("support: %d", got.status)
+	}
+	owner := w.visitor(t, "", waypost.RoleOwner)
+	owner.open(path).wants("Sign in as")
+	if got := owner.post(path + "/enter"); got.status != http.StatusSeeOther {
+		t.Fatalf("the owner: %d %s", got.status, got.text())
+	}
+	for _, form := range []string{"/settings/email", "/settings/email/test"} {
+		got := owner.post(form, append(server(), "to", "me@acme.example")...)
+		got.wants("The platform's own mail leaves through the built-in gateway.")
+		if got.status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d", form, got.status)
+		}
+	}
+	owner.post("/suppressions", "address", "boss@platform.example", "detail", "x").wants("What the platform itself writes is not suppressed")
+	_, err := w.users.Create(t.Context(), waypost.CommandLine(), auth.NewUser{
+		OperatorID: waypost.PlatformOperatorID, Login: "mallory", Email: "mallory@platform.example", Role: waypost.RoleAdmin,
+	}, password)
+	if waypost.KindOf(err) != waypost.Conflict {
+		t.Errorf("a user of the platform's operator: %v", err)
+	}
+}
+
+func TestASuspendedOperatorsPeopleLookAndChangeNothing(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, "Acme")
+	admin := w.visitor(t, op, waypost.RoleAdmin)
+	if _, err := w.accounts.Suspend(t.Context(), waypost.CommandLine(), op); err != nil {
+		t.Fatal(err)
+	}
+	admin.open("/settings/email").lacks("Save</button>")
+	admin.open("/messages")
+	for _, form := range []string{"/settings/email", "/keys/new", "/team/new", "/suppressions"} {
+		got := admin.post(form, "gateway", "builtin")
+		got.wants("You can look at everything but change nothing.")
+		if got.status != http.StatusForbidden {
+			t.Errorf("%s: %d", form, got.status)
+		}
+	}
+	if got := w.actingFor(t, op).post("/settings/email", "gateway", "builtin"); got.status != http.StatusSeeOther {
+		t.Errorf("support: %d %s", got.status, got.text())
+	}
 }

@@ -43,12 +43,18 @@ func (q *request) operator() string { return q.account.ID }
 // by is who asks, for the audit log.
 func (q *request) by() waypost.Actor { return q.session.Actor() }
 
+// isStaff reports whether somebody of the platform asks, for an operator or not.
+func (q *request) isStaff() bool { return q.session.User.OperatorID == "" }
+
+// reads reports whether a person may only look because its operator is suspended.
+func (q *request) reads() bool { return q.account != nil && q.account.Suspended && !q.isStaff() }
+
 // mayWrite reports whether the person may change what the page shows.
 func (q *request) mayWrite() bool {
 	if q.page.access == platformRead || q.page.access == platformWrite {
 		return platformWrite.allows(q.session)
 	}
-	return tenantWrite.allows(q.session)
+	return tenantWrite.allows(q.session) && !q.reads()
 }
 
 // value is a field of the form or the query, without space around it.

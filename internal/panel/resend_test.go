@@ -96,6 +96,8 @@ func TestWhatCannotBeSentAgainSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := v.post("/messages/"+id+"/resend", "to", "driver@example.net")
+	got.wants("You can look at everything but change nothing.")
+	got = w.actingFor(t, op).post("/messages/"+id+"/resend", "to", "driver@example.net")
 	got.wants("Your account is suspended, so nothing can be sent.")
 	if got.status == http.StatusSeeOther || got.value("to") != "driver@example.net" {
 		t.Errorf("%d", got.status)

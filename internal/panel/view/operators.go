@@ -54,6 +54,7 @@ type Operator struct {
 	Suspended            bool
 	Platform             bool
 	Write                bool
+	Enter                bool // the reader may sign in as it
 }
 
 // OperatorFact is a name and what it stands for.

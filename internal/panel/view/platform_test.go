@@ -91,7 +91,7 @@ func TestThePagesOfOperators(t *testing.T) {
 	o := view.Operator{
 		ID: "1", Name: hostile, States: []view.State{{State: "active", Label: "Active"}}, Attention: attention(), Facts: []view.OperatorFact{{Label: hostile, Value: hostile, Mono: true}},
 		ParentID: "2", ParentName: hostile, Figures: figures(), Domains: []view.OperatorDomain{{Name: hostile, State: "warning", Label: hostile}},
-		Senders: []view.OperatorSender{{Address: hostile, State: "requested", Label: hostile, Default: true}}, More: true, SuspendAsk: hostile, Write: true,
+		Senders: []view.OperatorSender{{Address: hostile, State: "requested", Label: hostile, Default: true}}, More: true, SuspendAsk: hostile, Write: true, Enter: true,
 	}
 	golden(t, "operator-full", view.OperatorPage(p, o))
 	o.Suspended = true

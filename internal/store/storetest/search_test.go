@@ -169,10 +169,14 @@ func TestSearchIsBoundedAndSaysSo(t *testing.T) {
 			if err != nil || len(page.Messages) != 0 || !page.Truncated || page.Next == "" {
 				t.Fatalf("%d messages, truncated %v, next %q, %v", len(page.Messages), page.Truncated, page.Next, err)
 			}
-			f.Cursor = page.Next
-			page, err = db.Store.Messages(t.Context(), "op", f)
-			if err != nil || len(page.Messages) != 1 || page.Truncated || page.Next != "" {
-				t.Fatalf("%d messages, truncated %v, next %q, %v", len(page.Messages), page.Truncated, page.Next, err)
+			for calls := 0; page.Truncated && calls < 10; calls++ {
+				f.Cursor = page.Next
+				if page, err = db.Store.Messages(t.Context(), "op", f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(page.Messages) != 1 || page.Next != "" {
+				t.Fatalf("%d messages, truncated %v, next %q", len(page.Messages), page.Truncated, page.Next)
 			}
 		}
 		page, err := db.Store.Messages(t.Context(), "op", store.MessageFilter{Recipient: "u*", Limit: 1000})

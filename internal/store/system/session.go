@@ -183,7 +183,8 @@ func (y *System) EndSessions(ctx context.Context, by waypost.Actor, operatorID, 
 
 // ActFor lets a session of the platform's staff act for an operator, or for none with "".
 // It is recorded under the operator, which sees it. Errors are NotFound for an unknown
-// operator or session, and Forbidden for a user whose role does not act.
+// operator or session, and Forbidden for a user whose role does not act, and for all but the
+// owner as the platform itself.
 func (y *System) ActFor(ctx context.Context, by waypost.Actor, userID, id, operatorID string, now time.Time) error {
 	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
 		u, err := userIn(ctx, q, "", userID)
@@ -192,6 +193,10 @@ func (y *System) ActFor(ctx context.Context, by waypost.Actor, userID, id, opera
 		}
 		if !u.Role.Acts() {
 			return nil, waypost.NewError(waypost.Forbidden, "role_does_not_act", "this role does not sign in as an operator")
+		}
+		// Its settings decide where the mail of the whole platform goes, links for new passwords among it.
+		if operatorID == waypost.PlatformOperatorID && u.Role != waypost.RoleOwner {
+			return nil, waypost.NewError(waypost.Forbidden, "platform_owner", "only the owner signs in as the platform itself")
 		}
 		entries, err := stopActing(ctx, q, by, u, id, now)
 		if err != nil {

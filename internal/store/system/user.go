@@ -146,6 +146,9 @@ func (y *System) createUser(
 	ctx context.Context, by waypost.Actor, u waypost.User, password string, invite *waypost.UserToken, allowed func(n int64) error,
 ) error {
 	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
+		if u.OperatorID == waypost.PlatformOperatorID {
+			return nil, waypost.NewError(waypost.Conflict, "platform_users", "the platform's people are owners, support and auditors")
+		}
 		if u.OperatorID != "" {
 			if known, err := q.OperatorExists(ctx, u.OperatorID); err != nil {
 				return nil, err
