@@ -163,7 +163,7 @@ func (q *request) showEmail(status int, saved account.Settings, f emailForm, pro
 	v := view.Email{
 		Write: q.mayWrite(), Wrong: len(problems) > 0, PasswordSaved: saved.SMTP != nil && saved.SMTP.Auth != nil && saved.SMTP.Auth.PasswordSet,
 		InUse: q.inUse(saved), Failing: q.failing(saved), Warnings: q.emailWarnings(saved, f), Presets: q.presets(f.preset),
-		To: q.session.User.Email, Fields: q.emailFields(saved, f, problems),
+		Fields: q.emailFields(saved, f, problems),
 	}
 	return q.showStatus(status, q.T("email.title"), view.EmailPage(q.frame(""), v))
 }

@@ -40,7 +40,7 @@ func (p *panel) showProducts(q *request, list []waypost.Entitlement, w *wrong) e
 	}
 	for _, product := range waypost.Products() {
 		name := q.Label("product", string(product))
-		row := view.ProductRow{Product: string(product), Label: name, InitialLabel: q.T("products.no_initial")}
+		row := view.ProductRow{Label: name, InitialLabel: q.T("products.no_initial")}
 		row.Initial = view.Field{
 			Name: "initial_" + string(product), Label: q.T("products.initial_of", "Product", name), Error: w.text(string(product)),
 			Options: []view.Option{{Label: q.T("products.no_initial")}},

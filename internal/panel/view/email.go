@@ -12,7 +12,6 @@ type Email struct {
 	Warnings      []string
 	Presets       []EmailPreset
 	Fields        EmailFields
-	To            string // where a test mail goes unless somebody says otherwise
 }
 
 // EmailFields are the fields of its form.

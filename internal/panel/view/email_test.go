@@ -14,7 +14,7 @@ func emailPage(value string) view.Email {
 	}
 	options := []view.Option{{Value: "smtp", Label: value, Hint: value, Fill: `{"port":"587"}`}, {Value: "builtin", Label: "Built-in", Disabled: true}}
 	v := view.Email{
-		Write: true, Wrong: value != "", PasswordSaved: true, InUse: value, Warnings: []string{value}, To: value,
+		Write: true, Wrong: value != "", PasswordSaved: true, InUse: value, Warnings: []string{value},
 		Failing: &view.EmailFailing{Since: value, Reason: value, Next: value},
 		Presets: []view.EmailPreset{{
 			ID: "other", Name: value, Docs: "https://docs.example/", Chosen: true, Username: value, Login: value, Notes: []string{value, value},

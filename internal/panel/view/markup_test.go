@@ -139,7 +139,7 @@ func TestOnlyPathsOfTheProgramAreTakenAsTheyAre(t *testing.T) {
 // a field that nothing uses.
 func TestEveryFieldIsInSomeRendering(t *testing.T) {
 	// Some fields only choose between looks, or stand for one among several options.
-	chooses := regexp.MustCompile(`^(Audit\.Shown|Badge\.0|Email\.To|MessageLive\.Seen|ProductRow\.Product)$|\.(State|Kind|Verdict|Level|Class|Period|ID|Theme|Color)$|` +
+	chooses := regexp.MustCompile(`^(Audit\.Shown|Badge\.0|MessageLive\.Seen)$|\.(State|Kind|Verdict|Level|Class|Period|ID|Theme|Color)$|` +
 		`\..+\.(Value|Type|Auto|Mode|Hint|Error|Options)$|^Option\.|^(Page|Brand|Section|Link)\.`)
 	p, all := frame(t), map[string]bool{}
 	for name := range views() {

@@ -97,7 +97,7 @@ func TestThePagesOfOperators(t *testing.T) {
 	o.Suspended = true
 	golden(t, "operator-suspended", view.OperatorPage(p, o))
 	row := view.ProductRow{
-		Product: "cloud", Label: hostile, Allowed: []view.ProductGateway{{Field: "a", Label: hostile, Allowed: true}, {Field: "b", Label: "B"}},
+		Label: hostile, Allowed: []view.ProductGateway{{Field: "a", Label: hostile, Allowed: true}, {Field: "b", Label: "B"}},
 		Initial: view.Field{Name: "initial_cloud", Label: hostile, Value: "smtp", Error: hostile, Options: []view.Option{{Label: "None"}, {Value: "smtp", Label: hostile}}}, InitialLabel: hostile,
 	}
 	products := view.Products{Gateways: []string{hostile, "B"}, Rows: []view.ProductRow{row}, Problem: hostile, Write: true}

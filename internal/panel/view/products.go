@@ -10,10 +10,10 @@ type Products struct {
 
 // ProductRow is a product with a choice for each gateway.
 type ProductRow struct {
-	Product, Label string
-	Allowed        []ProductGateway
-	Initial        Field // a choice
-	InitialLabel   string
+	Label        string
+	Allowed      []ProductGateway
+	Initial      Field // a choice
+	InitialLabel string
 }
 
 // ProductGateway says whether a product includes a gateway.
