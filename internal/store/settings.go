@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -29,7 +30,11 @@ func (s *Store) SaveEmailSettings(ctx context.Context, by waypost.Actor, operato
 			return one(err, "operator")
 		}
 		o := OperatorOf(row)
-		if err := audit(ctx, tx, by, operatorID, "settings.save", "", e.changes(o)); err != nil {
+		server, err := relay(ctx, q, operatorID)
+		if err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, by, operatorID, "settings.save", "", e.changes(o, server)); err != nil {
 			return err
 		}
 		o.Gateway, o.ReplyTo, o.Signature = e.Gateway, e.ReplyTo, e.Signature
@@ -48,11 +53,15 @@ func (s *Store) SaveEmailSettings(ctx context.Context, by waypost.Actor, operato
 	})
 }
 
-// changes tells what differs from the operator as it is, without secrets.
-func (e EmailSettings) changes(o waypost.Operator) waypost.Detail {
+// changes tells what differs from the operator and its server as they are, nil for none,
+// without secrets.
+func (e EmailSettings) changes(o waypost.Operator, server *StoredRelay) waypost.Detail {
 	list := []waypost.Detail{waypost.ChangeDetail("gateway", o.Gateway, e.Gateway)}
-	if r := e.Relay; r != nil {
-		list = append(list, waypost.NewDetail(waypost.DetailServer, "host", r.Host, "port", r.Port, "security", r.Security))
+	if e.Relay != nil {
+		if server == nil {
+			server = &StoredRelay{}
+		}
+		list = append(list, e.Relay.changes(*server)...)
 	}
 	if e.DefaultSender != nil {
 		list = append(list, waypost.NewDetail(waypost.DetailSender, "address", e.DefaultSender.Address))
@@ -62,4 +71,27 @@ func (e EmailSettings) changes(o waypost.Operator) waypost.Detail {
 		list = append(list, waypost.NewDetail(waypost.DetailSignature))
 	}
 	return waypost.Details(list...)
+}
+
+// changes tells how a server differs from what it was.
+func (r StoredRelay) changes(was StoredRelay) []waypost.Detail {
+	var list []waypost.Detail
+	if r.Host != was.Host || r.Port != was.Port || r.Security != was.Security {
+		list = append(list, waypost.NewDetail(waypost.DetailServer, "host", r.Host, "port", r.Port, "security", r.Security))
+	}
+	switch {
+	case r.TrustAll && !was.TrustAll:
+		list = append(list, waypost.NewDetail(waypost.DetailAnyCertificate))
+	case was.TrustAll && !r.TrustAll:
+		list = append(list, waypost.NewDetail(waypost.DetailRealCertificate))
+	}
+	list = append(list, waypost.ChangeDetail("username", was.Username, r.Username))
+	switch {
+	case bytes.Equal(r.Sealed, was.Sealed):
+	case len(r.Sealed) == 0:
+		list = append(list, waypost.NewDetail(waypost.DetailNoServerPassword))
+	default:
+		list = append(list, waypost.NewDetail(waypost.DetailServerPassword))
+	}
+	return list
 }

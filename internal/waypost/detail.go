@@ -31,7 +31,11 @@ const (
 	DetailNothingLeft        DetailCode = "nothing_left"
 	DetailChanged            DetailCode = "changed" // field, is, was
 	DetailServer             DetailCode = "server"  // host, port, security
-	DetailSender             DetailCode = "sender"  // address
+	DetailAnyCertificate     DetailCode = "any_certificate"
+	DetailRealCertificate    DetailCode = "real_certificate"
+	DetailServerPassword     DetailCode = "server_password"
+	DetailNoServerPassword   DetailCode = "no_server_password"
+	DetailSender             DetailCode = "sender" // address
 	DetailSignature          DetailCode = "signature"
 	DetailMadeDefault        DetailCode = "made_default"
 	DetailResent             DetailCode = "resent" // of, as: messages
@@ -58,6 +62,10 @@ func DetailTexts() map[DetailCode]string {
 		DetailNothingLeft:        "nothing is left but counters and this log: {messages} messages were removed, {cancelled} of their deliveries cancelled",
 		DetailChanged:            `{field}: "{is}", was "{was}"`,
 		DetailServer:             "server {host} port {port} {security}",
+		DetailAnyCertificate:     "any certificate is trusted",
+		DetailRealCertificate:    "certificates are checked",
+		DetailServerPassword:     "the server's password was set",
+		DetailNoServerPassword:   "the server's password was removed",
 		DetailSender:             "sender {address}",
 		DetailSignature:          "signature",
 		DetailMadeDefault:        "default",

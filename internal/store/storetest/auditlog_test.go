@@ -83,7 +83,7 @@ func TestEveryChangeByAPersonIsInTheAuditLog(t *testing.T) {
 		want := []string{
 			"operator.create Acme servermate", "domain.claim acme.test", "domain.key acme.test", "sender.add a@acme.test requested",
 			"sender.rejected a@acme.test", "sender.change a@acme.test default", "sender.remove a@acme.test", "domain.remove acme.test",
-			`settings.save  gateway: "smtp", was "builtin"; server mail.acme.test port 587 starttls; signature`, "operator.suspend Acme",
+			`settings.save  gateway: "smtp", was "builtin"; server mail.acme.test port 587 starttls; username: "u", was ""; the server's password was set; signature`, "operator.suspend Acme",
 			"credential.create tracker []", "credential.revoke tracker", "suppression.add gone@x.test manual", "suppression.remove gone@x.test manual",
 			"delivery.hold " + waiting.Recipient + " " + waiting.ID, "queue.cancel all",
 		}
@@ -122,6 +122,37 @@ func TestAnAuditEntryIsBounded(t *testing.T) {
 		list, err = db.Store.AuditLog(t.Context(), o.ID, "", 1)
 		if d := string(list[0].Detail); err != nil || len(d) > 1000 || !strings.HasPrefix(d, `name: "éé`) || !strings.HasSuffix(d, "é…") {
 			t.Errorf("%s, %v", d, err)
+		}
+	})
+}
+
+func TestTheAuditLogSaysHowAServerWasChanged(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		o, err := db.System.CreateOperator(t.Context(), waypost.CommandLine(), waypost.Operator{Name: "Acme", Product: waypost.ProductServermate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		relay := store.StoredRelay{Relay: waypost.Relay{Host: "mail.acme.test", Port: 587, Security: waypost.SecurityStartTLS, Username: "u"}, Sealed: []byte("one")}
+		for _, c := range []struct {
+			change func(r *store.StoredRelay)
+			want   string
+		}{
+			{func(*store.StoredRelay) {}, `gateway: "smtp", was "builtin"; server mail.acme.test port 587 starttls; username: "u", was ""; the server's password was set`},
+			{func(r *store.StoredRelay) { r.TrustAll = true }, "any certificate is trusted"},
+			{func(r *store.StoredRelay) { r.TrustAll, r.Sealed = false, []byte("two") }, "certificates are checked; the server's password was set"},
+			{func(r *store.StoredRelay) { r.Username, r.Sealed = "", nil }, `username: "", was "u"; the server's password was removed`},
+			{func(r *store.StoredRelay) { r.Port = 25; r.Security = waypost.SecurityNone }, "server mail.acme.test port 25 none"},
+			{func(*store.StoredRelay) {}, ""},
+		} {
+			c.change(&relay)
+			saved := relay
+			if err := db.Store.SaveEmailSettings(t.Context(), waypost.CommandLine(), o.ID, store.EmailSettings{Gateway: waypost.GatewaySMTP, Relay: &saved}); err != nil {
+				t.Fatal(err)
+			}
+			log, err := db.Store.AuditLog(t.Context(), o.ID, "", 1)
+			if err != nil || log[0].Detail.String() != c.want {
+				t.Errorf("%s, want %s, %v", log[0].Detail, c.want, err)
+			}
 		}
 	})
 }
