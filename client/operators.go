@@ -39,6 +39,7 @@ type OperatorChange struct {
 	Product   *string `json:"product,omitempty"`
 	Contact   *string `json:"contact,omitempty"`
 	PerMinute *int    `json:"per_minute,omitempty"` // 0 for no limit
+	ParentID  *string `json:"parent_id,omitempty"`  // "" directly under the platform
 	Suspended *bool   `json:"suspended,omitempty"`
 	Uncertain *string `json:"uncertain_policy,omitempty"`
 }

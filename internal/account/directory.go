@@ -20,6 +20,7 @@ type System interface {
 	Change(ctx context.Context) (int64, error)
 	Operators(ctx context.Context, cursor string, limit int) ([]waypost.Operator, error)
 	CreateOperator(ctx context.Context, by waypost.Actor, o waypost.Operator) (waypost.Operator, error)
+	MoveOperator(ctx context.Context, by waypost.Actor, operatorID, parentID string) error
 	RemoveOperator(ctx context.Context, by waypost.Actor, operatorID string, now time.Time) error
 	SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error
 	SendersWaiting(ctx context.Context, cursor string, limit int) ([]waypost.Sender, error)

@@ -119,7 +119,8 @@ type OperatorChange struct {
 	Product   *waypost.Product // mail waits if it does not allow the bound gateway
 	Contact   *string          // "" for nowhere
 	Uncertain *waypost.UncertainPolicy
-	PerMinute *int // 0 for no limit
+	PerMinute *int    // 0 for no limit
+	ParentID  *string // "" directly under the platform
 }
 
 // check adds what is wrong, and tidies what is right.
@@ -152,6 +153,11 @@ func (s *Service) ChangeOperator(ctx context.Context, by waypost.Actor, operator
 		return err
 	}
 	defer s.o.Directory.forget(operatorID)
+	if c.ParentID != nil { // first: it may still be refused
+		if err := s.o.System.MoveOperator(ctx, by, operatorID, *c.ParentID); err != nil {
+			return err
+		}
+	}
 	err := s.o.Store.SaveOperator(ctx, by, operatorID, func(o *waypost.Operator) error {
 		set(&o.Name, c.Name)
 		set(&o.Product, c.Product)

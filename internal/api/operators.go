@@ -103,6 +103,7 @@ type operatorChange struct {
 	Name      *string                  `json:"name,omitempty" minLength:"1" maxLength:"200"`
 	Product   *waypost.Product         `json:"product,omitempty" enum:"servermate,cloud,on_premise" doc:"Mail waits if it does not include the gateway in use."`
 	Contact   *string                  `json:"contact,omitempty" maxLength:"254" doc:"Empty for none."`
+	ParentID  *string                  `json:"parent_id,omitempty" maxLength:"100" doc:"The operator that it belongs to; empty for none."`
 	PerMinute *int                     `json:"per_minute,omitempty" doc:"0 for no limit."`
 	Suspended *bool                    `json:"suspended,omitempty"`
 	Uncertain *waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"What to do if a server took a mail and then did not say so: try again, wait for a person, or believe it."`
@@ -115,7 +116,12 @@ type changeOperatorInput struct {
 
 func (s *server) changeOperator(ctx context.Context, c *caller, in *changeOperatorInput) (*answer[operator], error) {
 	n := in.Body
-	change := account.OperatorChange{Name: n.Name, Product: n.Product, Contact: n.Contact, Uncertain: n.Uncertain, PerMinute: n.PerMinute}
+	if n.ParentID != nil && !storable(*n.ParentID) {
+		return nil, waypost.FieldError("parent_id", "not an operator")
+	}
+	change := account.OperatorChange{
+		ParentID: n.ParentID, Name: n.Name, Product: n.Product, Contact: n.Contact, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
+	}
 	if change != (account.OperatorChange{}) {
 		if err := s.Accounts.ChangeOperator(ctx, c.actor(), in.ID, change); err != nil {
 			return nil, err

@@ -42,6 +42,11 @@ func (p *panel) platformAudit(q *request) error {
 	v.Operator = view.Field{Name: "operator", Label: q.T("nav.operator"), Value: q.value("operator"), Auto: "off"}
 	title := q.T("nav.audit")
 	operatorID, err := p.chosenOperator(q)
+	if id := strings.ToLower(q.value("operator")); waypost.KindOf(err) == waypost.NotFound {
+		if _, gone := p.removedName(q, id); gone { // its log is kept
+			operatorID, err = id, nil
+		}
+	}
 	var list []waypost.AuditEntry
 	switch {
 	case waypost.KindOf(err) == waypost.NotFound:
@@ -52,7 +57,7 @@ func (p *panel) platformAudit(q *request) error {
 	case operatorID == "":
 		list, err = p.System.AuditLog(q.Context(), q.typed("before", maxID), auditPage+1)
 	default:
-		v.Shown = p.operatorName(q, operatorID)
+		v.Shown = p.auditedOperator(q, operatorID)
 		v.Operator.Value = v.Shown
 		list, err = p.Store.AuditLog(q.Context(), operatorID, q.typed("before", maxID), auditPage+1)
 	}
@@ -103,7 +108,20 @@ func (p *panel) auditedOperator(q *request, id string) string {
 	if id == waypost.PlatformOperatorID {
 		return q.T("nav.platform")
 	}
-	return p.operatorName(q, id)
+	name := p.operatorName(q, id)
+	if removed, gone := p.removedName(q, id); name == id && gone {
+		return removed
+	}
+	return name
+}
+
+// removedName is the name that a deleted operator had.
+func (p *panel) removedName(q *request, id string) (string, bool) {
+	if _, ok := waypost.ParseID(id); !ok {
+		return "", false
+	}
+	o, err := p.System.RemovedOperator(q.Context(), id)
+	return o.Name, err == nil
 }
 
 // whoDid is who did what an entry says. Keys are looked up once for a page.

@@ -92,6 +92,10 @@ func (q *request) fieldValue(field string, value any) string {
 		return q.Label(field, text)
 	case "gateway":
 		return q.Label("operator_gateway", text)
+	case "parent":
+		if q.isStaff() { // names of others are the platform's to know
+			return q.panel.auditedOperator(q, text)
+		}
 	case "uncertain":
 		return q.Label("uncertain_policy", text)
 	case "per_minute":

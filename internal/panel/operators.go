@@ -162,7 +162,7 @@ func (p *panel) showOperatorForm(q *request, in operatorInput, w *wrong) error {
 		title = q.T("operators.edit_title", "Operator", p.operatorName(q, in.id))
 	}
 	f := view.OperatorForm{
-		ID: in.id, Title: title, Problem: w.text(""),
+		ID: in.id, Title: title, Problem: w.text(""), Platform: in.id == waypost.PlatformOperatorID,
 		Name:    view.Field{Name: "name", Label: q.T("operators.name"), Hint: q.T("operators.name_hint"), Value: in.name, Error: w.text("name"), Required: true, Max: maxOperatorName},
 		Product: view.Field{Name: "product", Label: q.T("operators.product"), Hint: q.T("operators.product_hint"), Value: in.product, Error: w.text("product")},
 		Contact: view.Field{
@@ -185,7 +185,7 @@ func (p *panel) showOperatorForm(q *request, in operatorInput, w *wrong) error {
 			Value: string(u), Label: q.Label("uncertain_policy", string(u)), Hint: q.Label("uncertain_policy_hint", string(u)),
 		})
 	}
-	if in.id == "" {
+	if !f.Platform {
 		var err error
 		if f.Names, err = p.operatorNames(q.Context()); err != nil {
 			return err
@@ -267,7 +267,7 @@ func (p *panel) editOperatorPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	in := operatorInput{id: o.ID, name: o.Name, product: string(o.Product), contact: o.Contact, uncertain: string(o.Uncertain)}
+	in := operatorInput{id: o.ID, parent: p.operatorName(q, o.ParentID), name: o.Name, product: string(o.Product), contact: o.Contact, uncertain: string(o.Uncertain)}
 	if o.PerMinute > 0 {
 		in.perMinute = strconv.Itoa(o.PerMinute)
 	}
@@ -285,8 +285,19 @@ func (p *panel) changeOperator(q *request) error {
 	if !ok {
 		return p.showOperatorForm(q, in, wrongField("per_minute", q.T("problem.field_per_minute")))
 	}
+	parent := o.ParentID // several may have its name
+	if in.parent != p.operatorName(q, parent) {
+		parent, err = p.operatorCalled(q.Context(), in.parent)
+	}
+	if waypost.KindOf(err) == waypost.NotFound {
+		return p.showOperatorForm(q, in, wrongField("parent_id", q.T("operators.no_such")))
+	}
+	if err != nil {
+		return err
+	}
 	err = p.Accounts.ChangeOperator(q.Context(), q.by(), o.ID, account.OperatorChange{
-		Name: &in.name, Product: new(waypost.Product(in.product)), Contact: &in.contact,
+		ParentID: &parent,
+		Name:     &in.name, Product: new(waypost.Product(in.product)), Contact: &in.contact,
 		Uncertain: new(waypost.UncertainPolicy(in.uncertain)), PerMinute: &perMinute,
 	})
 	if err != nil {

@@ -401,3 +401,48 @@ func TestASuspendedOperatorsPeopleLookAndChangeNothing(t *testing.T) {
 		t.Errorf("support: %d %s", got.status, got.text())
 	}
 }
+
+func TestAnOperatorIsMovedBelowAnother(t *testing.T) {
+	w := newWorld(t)
+	acme, bolt, child := w.operator(t, "Acme"), w.operator(t, "Bolt"), w.operator(t, "Child")
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	save := func(id, name, parent string) answer {
+		t.Helper()
+		return staff.post("/platform/operators/"+id, "name", name, "product", "servermate", "uncertain", "retry", "parent", parent)
+	}
+	below := func(id, want string) {
+		t.Helper()
+		if o, err := w.db.Store.Operator(t.Context(), id); err != nil || o.ParentID != want {
+			t.Errorf("below %q, want %q, %v", o.ParentID, want, err)
+		}
+	}
+	save(bolt, "Bolt", "acme")
+	save(child, "Child", bolt)
+	below(bolt, acme)
+	below(child, bolt)
+	if got := staff.open("/platform/operators/" + child + "/edit").value("parent"); got != "Bolt" {
+		t.Errorf("the form says %q", got)
+	}
+	for _, parent := range []string{"Child", "Bolt", "Acme", "nobody"} {
+		got := save(acme, "Changed", parent)
+		got.wants("no such operator")
+		if got.status != http.StatusUnprocessableEntity || got.value("parent") != parent {
+			t.Errorf("below %s: %d", parent, got.status)
+		}
+	}
+	below(acme, "")
+	staff.open("/platform/operators/" + acme).lacks("Changed") // nothing was saved
+	save(child, "Child", "")
+	below(child, "")
+	staff.open("/platform/audit?operator="+child).wants("Changed the operator", "Parent operator: Bolt (before: –)")
+	staff.open("/platform/operators/" + waypost.PlatformOperatorID + "/edit").lacks("parent")
+}
+
+func TestTheAuditLogOfADeletedOperatorIsStillRead(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, "Acme")
+	if err := w.accounts.RemoveOperator(t.Context(), waypost.CommandLine(), op); err != nil {
+		t.Fatal(err)
+	}
+	w.visitor(t, "", waypost.RoleAuditor).open("/platform/audit?operator="+op).wants("Acme", "Deleted the operator")
+}

@@ -196,6 +196,9 @@ func (p *panel) sessionRows(q *request, list []waypost.UserSession) []view.Sessi
 
 // operatorName is the name of an operator, or its id if it is gone.
 func (p *panel) operatorName(q *request, id string) string {
+	if id == "" {
+		return ""
+	}
 	if a, err := p.Directory.Get(q.Context(), id); err == nil {
 		return a.Name
 	}

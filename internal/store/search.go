@@ -49,7 +49,7 @@ const (
 	scanBound = 10_000
 	scanFound = 4_000
 	// collectBound is how many ids are collected.
-	collectBound = 20_000
+	collectBound = 10_000
 	scanChunk    = 500
 )
 

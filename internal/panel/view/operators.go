@@ -37,6 +37,7 @@ type OperatorForm struct {
 	Problem                                              string
 	Name, Product, Contact, Parent, Uncertain, PerMinute Field
 	Names                                                []Name
+	Platform                                             bool // it is above all others
 }
 
 // Operator is the page of one.

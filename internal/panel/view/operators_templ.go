@@ -723,7 +723,7 @@ func OperatorFormPage(p Page, f OperatorForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if f.ID == "" {
+		if !f.Platform {
 			templ_7745c5c3_Err = chooseOperator(f.Parent, f.Names).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

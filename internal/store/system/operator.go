@@ -3,6 +3,8 @@ package system
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -110,6 +112,48 @@ func (y *System) CreateOperator(ctx context.Context, by waypost.Actor, o waypost
 		return o, fmt.Errorf("create operator: %w", err)
 	}
 	return o, nil
+}
+
+// maxDepth bounds how deep operators lie below each other.
+const maxDepth = 100
+
+// MoveOperator puts an operator below another one, or with "" directly below the platform.
+// Errors are NotFound, and Invalid for a parent that does not exist or lies below the
+// operator itself.
+func (y *System) MoveOperator(ctx context.Context, by waypost.Actor, operatorID, parentID string) error {
+	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
+		was, err := q.OperatorParent(ctx, operatorID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, notFound("operator")
+		}
+		if err != nil || was.ParentID == parentID {
+			return nil, err
+		}
+		if operatorID == waypost.PlatformOperatorID {
+			return nil, waypost.FieldError("parent_id", "the platform is above all operators")
+		}
+		// Moves follow each other, each bumps the change number first: no two make a ring.
+		for above, depth := parentID, 0; above != ""; depth++ {
+			if above == operatorID || depth == maxDepth {
+				return nil, waypost.FieldError("parent_id", "lies below the operator itself")
+			}
+			next, err := q.OperatorParent(ctx, above)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil, waypost.FieldError("parent_id", "there is no such operator")
+			}
+			if err != nil {
+				return nil, err
+			}
+			above = next.ParentID
+		}
+		return []waypost.AuditEntry{{
+			OperatorID: operatorID, Actor: by, Action: "operator.change", Target: was.Name, Detail: waypost.ChangeDetail("parent", was.ParentID, parentID),
+		}}, q.SetOperatorParent(ctx, systemsql.SetOperatorParentParams{ID: operatorID, ParentID: parentID})
+	})
+	if err != nil {
+		return fmt.Errorf("move operator: %w", err)
+	}
+	return nil
 }
 
 // firstGateway is the gateway a new operator is bound to.

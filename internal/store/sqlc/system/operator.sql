@@ -4,6 +4,12 @@ SELECT * FROM operator WHERE id > sqlc.arg(after) ORDER BY id LIMIT CAST(sqlc.ar
 -- name: OperatorExists :one
 SELECT EXISTS (SELECT 1 FROM operator WHERE id = $1);
 
+-- name: OperatorParent :one
+SELECT name, parent_id FROM operator WHERE id = $1;
+
+-- name: SetOperatorParent :exec
+UPDATE operator SET parent_id = $2 WHERE id = $1;
+
 -- name: InsertOperator :exec
 INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
   signature_text, signature_html, per_minute, created)

@@ -127,6 +127,22 @@ func (q *Queries) OperatorExists(ctx context.Context, id string) (bool, error) {
 	return exists, err
 }
 
+const operatorParent = `-- name: OperatorParent :one
+SELECT name, parent_id FROM operator WHERE id = $1
+`
+
+type OperatorParentRow struct {
+	Name     string
+	ParentID string
+}
+
+func (q *Queries) OperatorParent(ctx context.Context, id string) (OperatorParentRow, error) {
+	row := q.db.QueryRowContext(ctx, operatorParent, id)
+	var i OperatorParentRow
+	err := row.Scan(&i.Name, &i.ParentID)
+	return i, err
+}
+
 const operators = `-- name: Operators :many
 SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute FROM operator WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
 `
@@ -203,6 +219,20 @@ func (q *Queries) SetEntitlement(ctx context.Context, arg SetEntitlementParams) 
 		arg.Allowed,
 		arg.Initial,
 	)
+	return err
+}
+
+const setOperatorParent = `-- name: SetOperatorParent :exec
+UPDATE operator SET parent_id = $2 WHERE id = $1
+`
+
+type SetOperatorParentParams struct {
+	ID       string
+	ParentID string
+}
+
+func (q *Queries) SetOperatorParent(ctx context.Context, arg SetOperatorParentParams) error {
+	_, err := q.db.ExecContext(ctx, setOperatorParent, arg.ID, arg.ParentID)
 	return err
 }
 
