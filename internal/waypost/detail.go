@@ -46,7 +46,7 @@ const (
 
 // DetailTexts has the English text of every code; what is in braces is filled in.
 func DetailTexts() map[DetailCode]string {
-	return map[DetailCode]string{
+	return map[DetailCode]string{ //nolint:gosec // words about passwords
 		DetailAskedByMail:        "asked for by mail",
 		DetailPasswordChanged:    "changed",
 		DetailPasswordByLink:     "set with a link",
