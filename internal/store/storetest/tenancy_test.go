@@ -180,6 +180,14 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				}
 				return false, errors.Join(errs...)
 			},
+			"ControlMessage": func(op string) (bool, error) {
+				var errs []error
+				for _, action := range []store.ControlAction{store.Hold, store.Release, store.Retry} {
+					_, err := s.ControlMessage(ctx, waypost.CommandLine(), op, a.Messages[0].ID, action, storetest.Now())
+					errs = append(errs, err)
+				}
+				return false, errors.Join(errs...)
+			},
 			"ChangeSender": func(op string) (bool, error) {
 				return false, s.ChangeSender(ctx, waypost.CommandLine(), op, senders[0].ID, new("thief"), true)
 			},
