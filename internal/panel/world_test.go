@@ -334,6 +334,16 @@ func (v *visitor) post(path string, pairs ...string) answer {
 	return v.do(http.MethodPost, path, strings.NewReader(form.Encode()))
 }
 
+// postPart sends a form as htmx does.
+func (v *visitor) postPart(path string, pairs ...string) answer {
+	v.t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return v.do(http.MethodPost, path, strings.NewReader(form.Encode()), "HX-Request", "true")
+}
+
 // location is where a redirect leads.
 func (a answer) location() string { return a.header.Get("Location") }
 
