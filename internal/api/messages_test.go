@@ -350,6 +350,32 @@ func TestATestKeysMailGoesToTheSandbox(t *testing.T) {
 	}
 }
 
+func TestNoKeyReadsThePlatformsOwnSecurityMail(t *testing.T) {
+	w := newWorld(t)
+	// As the panel writes to people while no mail leaves.
+	_, err := w.options.Accepter.Accept(t.Context(), waypost.Submission{
+		Principal:  waypost.Principal{Platform: true, Test: true, Scopes: waypost.AllScopes(), FromPolicy: waypost.FromReplace},
+		OperatorID: waypost.PlatformOperatorID, Source: "notice", Protocol: "HTTP", Kind: waypost.KindSecurity, Recipients: []string{"boss@example.com"},
+		Message: []byte("From: no-reply@platform.example\r\nSubject: Link for boss 483921\r\n\r\nhttps://waypost.test/reset/s3cret\r\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := w.root.For(waypost.PlatformOperatorID)
+	var all []client.SandboxMail
+	for end := time.Now().Add(10 * time.Second); len(all) == 0 && time.Now().Before(end); {
+		all = collect(t, root.Sandbox(t.Context()))
+	}
+	if len(all) != 1 || all[0].Kind != "security" || all[0].Subject != "" || all[0].To != "boss@example.com" {
+		t.Fatalf("the sandbox of the platform = %+v", all)
+	}
+	if one, err := root.SandboxMail(t.Context(), all[0].ID); err != nil || one.Subject != "" {
+		t.Errorf("SandboxMail = %+v, %v", one, err)
+	}
+	_, err = root.SandboxRaw(t.Context(), all[0].ID)
+	wantRefusal(t, err, 403, "content_hidden", "")
+}
+
 func TestControlActions(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
