@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/panel"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -162,6 +163,41 @@ func TestStaffHoldsReleasesAndCancelsMail(t *testing.T) {
 	if log := w.audited(t, waypost.PlatformOperatorID); !slices.Contains(log, "queue.release") {
 		t.Error(log)
 	}
+}
+
+// slow runs out of time in the middle of an action on much mail.
+type slow struct{ panel.System }
+
+func (slow) ControlWhere(context.Context, waypost.Actor, waypost.QueueWhere, store.ControlAction, time.Time) (done, pending, skipped int, err error) {
+	return 400, 1, 2, fmt.Errorf("hold: wait for commit: %w", context.DeadlineExceeded)
+}
+
+func TestAnActionThatIsNotFinishedInTimeSaysHowFarItCame(t *testing.T) {
+	w := newWorld(t, func(o *panel.Options) { o.System = slow{o.System} })
+	acme, _ := w.backlog(t)
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	got := staff.post("/platform/queue/control", "action", "hold", "operator", acme)
+	if got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	page := staff.open(got.location())
+	page.wants("Hold: done with 400 deliveries. 1 is being sent right now", "It did not fit 2 of them. The time was up before all of it was done. Do it again for the rest.")
+	if !strings.Contains(page.body, `<div class="alert alert-warning" role="status">`) {
+		t.Error("it looks as if all was well")
+	}
+}
+
+func TestEachOperatorFindsInItsLogWhatStaffDidWithMailToADomain(t *testing.T) {
+	w := newWorld(t)
+	acme, bolt := w.backlog(t)
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	staff.post("/platform/queue/control", "action", "hold", "domain", "two.example")
+	for _, operator := range []string{acme, bolt, waypost.PlatformOperatorID} {
+		if log := w.audited(t, operator); !slices.Contains(log, "queue.hold") {
+			t.Errorf("%s: %v", operator, log)
+		}
+	}
+	w.visitor(t, acme, waypost.RoleViewer).open("/audit").wants("Held waiting mail", "two.example", staff.user.Login)
 }
 
 func TestWhatIsDoneWithMailHasToBeMeant(t *testing.T) {
