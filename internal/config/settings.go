@@ -97,7 +97,7 @@ func Settings() []Setting {
 		setting("HELP_URL", "", webURL(), func(c *Config) **url.URL { return &c.HelpURL },
 			"Where the panel's link to help leads; empty for none."),
 		setting("TRUSTED_PROXIES", "", prefixes(), func(c *Config) *[]netip.Prefix { return &c.TrustedProxies },
-			"Networks whose X-Forwarded-For is believed."),
+			"Addresses or networks of the proxies before the HTTP listener: their X-Forwarded-For is believed."),
 		setting("TLS_CERT", "", path(false), func(c *Config) *string { return &c.TLSCert },
 			"PEM file with the certificate chain of the listeners; empty for a self-signed one."),
 		setting("TLS_KEY", "", path(false), func(c *Config) *string { return &c.TLSKey },

@@ -98,6 +98,8 @@ type Machine struct {
 	DiskReserve  int64
 	DiskShort    bool // less than the reserve is free, and nothing is accepted
 
+	UnnamedProxy string // address of a proxy that requests come through and that is not trusted, "" for none
+
 	AuditAt       time.Time // of the last audit by this process; zero for none yet
 	AuditFindings int
 }

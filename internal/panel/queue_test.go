@@ -248,7 +248,7 @@ func TestNodesAndHealthAreShown(t *testing.T) {
 	}
 	bad := panel.Machine{
 		Version: hostileText, Started: now, Signer: "crypto/rsa", SignerWhy: "no libcrypto.so.3 " + hostileText, Database: "postgres", DatabaseDown: true,
-		DiskFree: 1 << 20, DiskReserve: 256 << 20, DiskShort: true, AuditAt: now, AuditFindings: 3,
+		DiskFree: 1 << 20, DiskReserve: 256 << 20, DiskShort: true, AuditAt: now, AuditFindings: 3, UnnamedProxy: "172.17.0.1",
 	}
 	for name, c := range map[string]struct {
 		o     func(*panel.Options)
@@ -260,7 +260,7 @@ func TestNodesAndHealthAreShown(t *testing.T) {
 		}, []string{"2 of 2", "50 GiB"}},
 		"bad": {func(o *panel.Options) { o.Process = process{bad} }, []string{
 			"PostgreSQL does not answer", "1.0 MiB free", "No mail is accepted", "3 numbers that are not what they have to be", "Signatures take more processor time", hostileText,
-		}, []string{"The disk is nearly full", "The books do not add up", "3 numbers"}},
+		}, []string{"The disk is nearly full", "The books do not add up", "3 numbers", "All people seem to come from one address", "set WAYPOST_TRUSTED_PROXIES=172.17.0.1"}},
 		"not yet": {func(o *panel.Options) { o.Process = process{panel.Machine{Database: "sqlite"}} }, []string{"Not yet", "No mail is signed here"}, nil},
 		"unknown": {func(*panel.Options) {}, []string{"Nodes and health", "Contact with the database"}, nil},
 	} {
