@@ -111,12 +111,26 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 func (s *server) access(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), base: s.front.Base(r), release: func() {}}
-	if err := s.authorize(ctx, c); err != nil {
+	err := s.authorize(ctx, c)
+	if err == nil {
+		err = s.allowChange(c)
+	}
+	if err != nil {
 		s.refuse(ctx, err)
 		return
 	}
 	note(ctx.Context(), c)
 	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+// allowChange counts a request that changes something, before its body is read: each is a
+// transaction with an entry in the audit log, and all share one disk. Mail has limits of its
+// own, the credential's and the operator's.
+func (s *server) allowChange(c *caller) error {
+	if c.operation.Method == http.MethodGet || c.operation.OperationID == "send-message" || s.changes.Allow(c.principal.CredentialID) {
+		return nil
+	}
+	return waypost.NewError(waypost.RateLimited, "too_many_changes", "too many changes with this key: ten a second are allowed, and 600 at once")
 }
 
 func (s *server) authorize(ctx huma.Context, c *caller) error {

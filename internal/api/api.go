@@ -115,6 +115,7 @@ type server struct {
 	rules      map[string]rule
 	registered map[string]bool
 	failures   *limit.Limits       // wrong keys, per client address
+	changes    *limit.Limits       // requests that change something, per key
 	budget     *semaphore.Weighted // of large bodies
 	small      *semaphore.Weighted // of small ones
 }
@@ -140,7 +141,7 @@ func newServer(o Options) *server {
 	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, rules: rules(), registered: map[string]bool{},
-		failures: limit.New(20.0/60, 20), small: semaphore.NewWeighted(smallBudget),
+		failures: limit.New(20.0/60, 20), changes: limit.New(10, 600), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{

@@ -170,6 +170,7 @@ type panel struct {
 	texts  *locale.Bundle
 	assets *assets
 
+	writes  writes        // forms of people who are signed in
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
 }
@@ -204,6 +205,7 @@ func New(o Options) (http.Handler, error) {
 		o.Brand.Logo = "/brand/logo"
 	}
 	p := &panel{Options: o, front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, texts: texts, assets: files}
+	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
