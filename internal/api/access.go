@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // headerOperator names the operator that a platform credential acts for.
@@ -93,6 +94,7 @@ type caller struct {
 	base      string           // where the client reaches this server
 	account   *waypost.Account // of the operator it works for; nil for operations of the platform
 	release   func()           // gives back the memory of the request body
+	memory    *web.Hold        // of stored mail in the answer; given back when that is written
 }
 
 // actor is the caller in the audit log and in events.
@@ -120,6 +122,7 @@ func (s *server) access(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	note(ctx.Context(), c)
+	defer func() { c.memory.Release() }()
 	next(huma.WithValue(ctx, callerKey{}, c))
 }
 

@@ -41,6 +41,7 @@ type Queue interface {
 // alone; *system.System does.
 type Sandbox interface {
 	SandboxAll(ctx context.Context, operatorID, cursor string, limit int) ([]store.SandboxMail, string, error)
+	SandboxAnyEntry(ctx context.Context, id string) (store.SandboxMail, error) // without the content
 	SandboxAny(ctx context.Context, id string) (store.SandboxMail, error)
 }
 
@@ -69,6 +70,7 @@ type Options struct {
 	Tests     *testmail.Tester
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
 	PlatformDNS PlatformDNS
@@ -126,6 +128,9 @@ func newServer(o Options) *server {
 	}
 	if o.BodyBudget == 0 {
 		o.BodyBudget = 192 << 20
+	}
+	if o.Memory == nil {
+		o.Memory = web.NewMemory(web.MemoryOptions{})
 	}
 	if o.TestWait == 0 {
 		o.TestWait = time.Minute

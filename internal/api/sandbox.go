@@ -75,11 +75,12 @@ func (s *server) listSandbox(ctx context.Context, c *caller, in *struct{ Paging 
 	return &answer[Page[sandboxMail]]{Page[sandboxMail]{Items: items(found, showSandbox), Next: next}}, nil
 }
 
+// findSandbox reads a mail in the sandbox, without its content.
 func (s *server) findSandbox(ctx context.Context, c *caller, id string) (store.SandboxMail, error) {
 	if !c.principal.Platform {
-		return s.Store.SandboxMail(ctx, c.operator(), id)
+		return s.Store.SandboxEntry(ctx, c.operator(), id)
 	}
-	m, err := s.Sandbox.SandboxAny(ctx, id)
+	m, err := s.Sandbox.SandboxAnyEntry(ctx, id)
 	if err == nil && m.OperatorID != c.operator() {
 		return store.SandboxMail{}, waypost.NewError(waypost.NotFound, "not_found", "there is no such mail in the sandbox")
 	}
@@ -102,7 +103,18 @@ func (s *server) getSandboxRaw(ctx context.Context, c *caller, in *ByID) (*huma.
 	if hiddenFromKeys(&m) {
 		return nil, waypost.NewError(waypost.Forbidden, "content_hidden", "the content of the platform's security mail is not shown")
 	}
-	return download(m.ID, m.Data), nil
+	if err := s.remember(ctx, c, m.Size); err != nil {
+		return nil, err
+	}
+	if c.principal.Platform {
+		m, err = s.Sandbox.SandboxAny(ctx, m.ID)
+	} else {
+		m, err = s.Store.SandboxMail(ctx, c.operator(), m.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return download(c, m.ID, m.Data), nil
 }
 
 // removed tells how much was removed.

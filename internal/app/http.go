@@ -19,6 +19,7 @@ func (a *App) listenHTTP() error {
 	o := api.Options{
 		Store: a.Store, Accounts: a.Accounts, Directory: a.Directory, Auth: a.Auth, Accepter: a.Submit, Queue: a.Queue,
 		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
+		Memory:         web.NewMemory(web.MemoryOptions{}),
 		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log, Asks: verify.NewAsks(),
 	}
 	o.PlatformDNS = a.Base

@@ -209,8 +209,8 @@ func TestAnExportHasTheListWithoutFormulas(t *testing.T) {
 	if got := strings.Join(subjects, "|"); got != `été|He said "no", then left|'@SUM(A1)|'-1|'+1|Truck;'=HYPERLINK(A1);x|'=HYPERLINK(0)` {
 		t.Error(got)
 	}
-	for _, line := range strings.Split(export.body, "\r\n") { // as a spreadsheet reads it where ";" separates
-		for _, cell := range strings.Split(line, ";") {
+	for line := range strings.SplitSeq(export.body, "\r\n") { // as a spreadsheet reads it where ";" separates
+		for cell := range strings.SplitSeq(line, ";") {
 			if strings.HasPrefix(cell, "=") {
 				t.Errorf("a formula: %s", cell)
 			}

@@ -136,6 +136,7 @@ type Options struct {
 	Domains   Domains
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
@@ -191,6 +192,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Asks == nil {
 		o.Asks = verify.NewAsks()
+	}
+	if o.Memory == nil {
+		o.Memory = web.NewMemory(web.MemoryOptions{})
 	}
 	if o.Now == nil {
 		o.Now = time.Now

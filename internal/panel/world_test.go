@@ -40,6 +40,7 @@ type world struct {
 	db       *storetest.DB
 	options  panel.Options
 	url      string
+	handler  http.Handler
 	accounts *account.Service
 	dir      *account.Directory
 	users    *auth.Users
@@ -179,7 +180,7 @@ func worldOn(t testing.TB, db *storetest.DB, change ...func(*panel.Options)) *wo
 	}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.url, w.handler = server.URL, h
 	return w
 }
 

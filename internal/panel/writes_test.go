@@ -27,7 +27,9 @@ func TestAPersonChangesOnlySoMuchAtOnce(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, "Acme")
 	v, colleague := w.visitor(t, op, waypost.RoleViewer), w.visitor(t, op, waypost.RoleViewer)
-	form := func(language string) []string { return []string{"name", "Mx", "email", v.user.Email, "language", language} }
+	form := func(language string) []string {
+		return []string{"name", "Mx", "email", v.user.Email, "language", language}
+	}
 	began := time.Now()
 	sent, refused := v.wearOut(200, "/account", form("es")...)
 	if most := 61 + int(time.Since(began).Seconds()); sent < 60 || sent > most {
