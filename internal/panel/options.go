@@ -98,6 +98,8 @@ type Machine struct {
 	DiskReserve  int64
 	DiskShort    bool // less than the reserve is free, and nothing is accepted
 
+	UnnamedProxy string // address of a proxy that requests come through and that is not trusted, "" for none
+
 	AuditAt       time.Time // of the last audit by this process; zero for none yet
 	AuditFindings int
 }
@@ -134,6 +136,7 @@ type Options struct {
 	Domains   Domains
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
@@ -168,6 +171,7 @@ type panel struct {
 	texts  *locale.Bundle
 	assets *assets
 
+	writes  writes        // forms of people who are signed in
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
 }
@@ -189,6 +193,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Asks == nil {
 		o.Asks = verify.NewAsks()
 	}
+	if o.Memory == nil {
+		o.Memory = web.NewMemory(web.MemoryOptions{})
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -202,6 +209,7 @@ func New(o Options) (http.Handler, error) {
 		o.Brand.Logo = "/brand/logo"
 	}
 	p := &panel{Options: o, front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, texts: texts, assets: files}
+	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
