@@ -14,7 +14,6 @@ const (
 	tokenBytes = 32 // 256 bits: there is nothing to guess, so their hash needs no salt
 
 	sessionAge   = 30 * 24 * time.Hour // whatever happens
-	sessionIdle  = 12 * time.Hour      // unused
 	sessionCache = 5 * time.Second     // how long one is in memory; Changed is quicker
 	seenEvery    = time.Minute         // how often it is written that one is used
 )
@@ -90,8 +89,8 @@ func (u *Users) Session(ctx context.Context, token, peer string) (Session, error
 	}
 	now := u.now()
 	c, ok, generation := u.sessions.get(hash)
-	if !ok || now.Sub(c.read) >= sessionCache || !now.Before(c.session.Expires) || now.Sub(c.session.Seen) >= sessionIdle {
-		session, user, err := u.store.SessionByHash(ctx, hash[:], now, now.Add(-sessionIdle))
+	if !ok || now.Sub(c.read) >= sessionCache || !now.Before(c.session.Expires) || now.Sub(c.session.Seen) >= waypost.SessionIdle {
+		session, user, err := u.store.SessionByHash(ctx, hash[:], now, now.Add(-waypost.SessionIdle))
 		if missing(err) {
 			return Session{}, signedOut()
 		}
@@ -127,7 +126,7 @@ func (u *Users) SignOut(ctx context.Context, s Session) error {
 // Sessions lists the sessions of a user that have not ended, the newest first.
 func (u *Users) Sessions(ctx context.Context, userID string) ([]waypost.UserSession, error) {
 	now := u.now()
-	return u.store.UserSessions(ctx, userID, now, now.Add(-sessionIdle))
+	return u.store.UserSessions(ctx, userID, now, now.Add(-waypost.SessionIdle))
 }
 
 // SignIns lists where and when a user signed in lately, the newest first, as far as it is

@@ -71,6 +71,9 @@ type UserSecrets struct {
 // Format implements fmt.Formatter and reveals nothing, whatever the verb.
 func (UserSecrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
+// SessionIdle is how long a session that is not used lasts.
+const SessionIdle = 12 * time.Hour
+
 // UserSession is one signed-in browser of a user.
 type UserSession struct {
 	ID        string

@@ -224,17 +224,20 @@ func (y *System) SaveUser(
 		}); err != nil {
 			return nil, err
 		}
+		entries := changes(by, before, u, now)
 		if u.Role != before.Role || u.Disabled && !before.Disabled {
-			if _, err := q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: id, Now: waypost.Millis(now)}); err != nil {
+			_, stopped, err := endSessions(ctx, q, by, before, "", now)
+			if err != nil {
 				return nil, err
 			}
+			entries = append(entries, stopped...)
 		}
 		if u.Email != before.Email || u.Disabled && !before.Disabled {
 			if err := deleteLinks(ctx, q, id); err != nil {
 				return nil, err
 			}
 		}
-		return changes(by, before, u, now), nil
+		return entries, nil
 	})
 	if err != nil {
 		return waypost.User{}, fmt.Errorf("change user: %w", err)
@@ -298,12 +301,16 @@ func (y *System) RemoveUser(ctx context.Context, by waypost.Actor, operatorID, i
 				return nil, err
 			}
 		}
+		_, stopped, err := endSessions(ctx, q, by, u, "", now)
+		if err != nil {
+			return nil, err
+		}
 		for _, remove := range []func(context.Context, string) error{q.DeleteSessions, q.DeleteAllTokens, q.DeleteUser} {
 			if err := remove(ctx, id); err != nil {
 				return nil, err
 			}
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.remove", waypost.Detail(u.Role))}, nil
+		return append(stopped, entry(by, u, now, "user.remove", waypost.Detail(u.Role))), nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove user: %w", err)
@@ -320,10 +327,7 @@ func (y *System) SetPassword(ctx context.Context, by waypost.Actor, id, old, pas
 		if err != nil {
 			return nil, err
 		}
-		if err := setPassword(ctx, q, id, old, password, keep, now); err != nil {
-			return nil, err
-		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(waypost.DetailPasswordChanged))}, nil
+		return setPassword(ctx, q, by, u, old, password, keep, waypost.DetailPasswordChanged, now)
 	})
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -331,19 +335,22 @@ func (y *System) SetPassword(ctx context.Context, by waypost.Actor, id, old, pas
 	return nil
 }
 
-func setPassword(ctx context.Context, q *systemsql.Queries, id, old, password, keep string, now time.Time) error {
-	n, err := q.SetUserPassword(ctx, systemsql.SetUserPasswordParams{ID: id, Password: password, Old: old})
+// setPassword replaces a password; how goes into the log.
+func setPassword(
+	ctx context.Context, q *systemsql.Queries, by waypost.Actor, u waypost.User, old, password, keep string, how waypost.DetailCode, now time.Time,
+) ([]waypost.AuditEntry, error) {
+	n, err := q.SetUserPassword(ctx, systemsql.SetUserPasswordParams{ID: u.ID, Password: password, Old: old})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n == 0 {
-		return changedMeanwhile()
+		return nil, changedMeanwhile()
 	}
-	if err := deleteLinks(ctx, q, id); err != nil {
-		return err
+	if err := deleteLinks(ctx, q, u.ID); err != nil {
+		return nil, err
 	}
-	_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: id, Now: waypost.Millis(now), But: keep})
-	return err
+	_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+	return append(stopped, entry(by, u, now, "user.password", waypost.NewDetail(how))), err
 }
 
 // changedMeanwhile is the answer to who relies on what is no longer so.

@@ -137,7 +137,7 @@ func (y *System) RedeemToken(ctx context.Context, by waypost.Actor, t waypost.Us
 		if t.Purpose == waypost.TokenInvite {
 			how = waypost.DetailInvitationAccepted
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(how))}, setPassword(ctx, q, t.UserID, old, password, "", now)
+		return setPassword(ctx, q, by, u, old, password, "", how, now)
 	})
 	if err != nil {
 		return fmt.Errorf("redeem token: %w", err)
@@ -197,8 +197,8 @@ func (y *System) ConfirmTOTP(
 				return nil, err
 			}
 		}
-		_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: userID, Now: waypost.Millis(now), But: keep})
-		return []waypost.AuditEntry{entry(by, u, now, "user.totp.on", "")}, err
+		_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+		return append(stopped, entry(by, u, now, "user.totp.on", "")), err
 	})
 	if err != nil {
 		return fmt.Errorf("confirm TOTP: %w", err)
@@ -221,8 +221,8 @@ func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, use
 		if err := q.DeleteTokens(ctx, systemsql.DeleteTokensParams{UserID: userID, Purpose: string(waypost.TokenRecovery)}); err != nil {
 			return nil, err
 		}
-		_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: userID, Now: waypost.Millis(now), But: keep})
-		return []waypost.AuditEntry{entry(by, u, now, "user.totp.off", "")}, err
+		_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+		return append(stopped, entry(by, u, now, "user.totp.off", "")), err
 	})
 	if err != nil {
 		return fmt.Errorf("drop TOTP: %w", err)

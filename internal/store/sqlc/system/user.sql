@@ -77,9 +77,10 @@ INSERT INTO user_session (id, user_id, token_hash, acting_for, created, seen, ex
 VALUES ($1, $2, $3, '', $4, $4, $5, 0, $6, $7);
 
 -- The oldest of a user go when there are too many.
--- name: TrimSessions :exec
+-- name: TrimSessions :many
 DELETE FROM user_session WHERE user_session.user_id = $1 AND user_session.id <= (
-  SELECT s.id FROM user_session s WHERE s.user_id = $1 ORDER BY s.id DESC LIMIT 1 OFFSET CAST(sqlc.arg(keep) AS bigint));
+  SELECT s.id FROM user_session s WHERE s.user_id = $1 ORDER BY s.id DESC LIMIT 1 OFFSET CAST(sqlc.arg(keep) AS bigint))
+RETURNING user_session.acting_for;
 
 -- name: SessionByHash :one
 SELECT sqlc.embed(s), sqlc.embed(u) FROM user_session s JOIN app_user u ON u.id = s.user_id
@@ -114,3 +115,12 @@ SELECT acting_for FROM user_session WHERE user_id = $1 AND id = $2 AND ended = 0
 
 -- name: SetActingFor :exec
 UPDATE user_session SET acting_for = $2 WHERE id = $1;
+
+-- Those that act for an operator, of all sessions but one.
+-- name: ActingSessions :many
+SELECT acting_for FROM user_session WHERE user_id = $1 AND id <> sqlc.arg(but) AND acting_for <> '' AND ended = 0 ORDER BY id;
+
+-- Through the staff, who are few.
+-- name: ActingUsers :many
+SELECT sqlc.embed(u) FROM app_user u JOIN user_session v ON v.user_id = u.id
+WHERE u.operator_id = '' AND v.acting_for = $1 AND v.ended = 0 ORDER BY v.id;
