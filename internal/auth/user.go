@@ -210,7 +210,36 @@ func (u *Users) newUser(n NewUser) (waypost.User, error) {
 	if user.Login, ok = NormalizeLogin(n.Login); !ok {
 		return user, waypost.FieldError("login", fmt.Sprintf("at most %d letters without accents, digits and . _ - @ +", maxLogin))
 	}
-	return user, checkUser(&user)
+	if err := checkUser(&user); err != nil {
+		return user, err
+	}
+	if user.Email == "" && user.SignsInByMail() {
+		user.Email = user.Login
+	}
+	if user.SignsInByMail() && user.Login != user.Email {
+		return user, &waypost.Error{
+			Kind: waypost.Invalid, Code: "login_not_own", Field: "login", Message: "a login that is an e-mail address has to be the user's own address",
+		}
+	}
+	return user, nil
+}
+
+// loginFollows takes a new address of a user over into a login that is an address. Users from
+// before there was such a rule stay as they are until their address is changed.
+func loginFollows(before waypost.User, user *waypost.User) error {
+	user.Login = before.Login
+	if user.Email == before.Email || !before.SignsInByMail() {
+		return nil
+	}
+	login, ok := NormalizeLogin(user.Email)
+	if !ok || login != user.Email {
+		return &waypost.Error{
+			Kind: waypost.Invalid, Code: "address_is_login", Field: "email",
+			Message: fmt.Sprintf("the login is this address: it takes one of at most %d letters without accents, digits and . _ - @ +", maxLogin),
+		}
+	}
+	user.Login = login
+	return nil
 }
 
 // checkUser checks what can be changed of a user and brings it into the form that is kept.
@@ -278,12 +307,18 @@ func (u *Users) ByLogin(ctx context.Context, login string) (waypost.User, error)
 
 // Change edits a user of an operator: address, name, role, language, time zone, Disabled.
 // A new role and Disabled end the user's sessions, a new address the links mailed to the
-// old one. Errors are Invalid with a field, NotFound, and Conflict for the last owner.
+// old one; a login that is an address changes with it. Errors are Invalid with a field,
+// NotFound, and Conflict for the last owner and for an address that another user signs in
+// with.
 func (u *Users) Change(ctx context.Context, by waypost.Actor, operatorID, id string, edit func(*waypost.User)) (waypost.User, error) {
 	defer u.Changed(ctx)
 	return u.store.SaveUser(ctx, by, operatorID, id, u.now(), func(user *waypost.User) error {
+		before := *user
 		edit(user)
-		return checkUser(user)
+		if err := checkUser(user); err != nil {
+			return err
+		}
+		return loginFollows(before, user)
 	})
 }
 

@@ -62,6 +62,9 @@ func (p *panel) showAccount(q *request, f profile, w *wrong) error {
 	}
 	a.Name = view.Field{Name: "name", Label: q.T("people.name"), Value: f.name, Auto: "name", Max: maxPersonName, Error: w.text("name")}
 	a.Email = view.Field{Name: "email", Label: q.T("people.email"), Value: f.email, Type: "email", Auto: "email", Max: maxMail, Error: w.text("email")}
+	if u.SignsInByMail() {
+		a.Email.Hint = q.T("people.email_login")
+	}
 	a.Confirm = view.Field{
 		Name: "confirm", Label: q.T("account.confirm"), Hint: q.T("account.confirm_hint"), Type: "password", Auto: "current-password", Max: maxPasswords, Error: w.text("confirm"),
 	}
@@ -107,8 +110,8 @@ func (p *panel) saveAccount(q *request) error {
 		}
 		return p.showAccount(q, f, w)
 	}
-	if moved { // to the address as it was: who took the account over has the new one
-		p.tell(q, letter{to: before, text: "letter.email_", fill: []any{"Address", saved.Email}})
+	if saved.Email != before.Email {
+		p.tell(q, addressLetter(before, saved))
 	}
 	switch f.theme {
 	case "light", "dark":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -121,6 +122,43 @@ func TestAPasswordChangeAsksForTheCurrentOneAndEndsOtherSessions(t *testing.T) {
 		t.Errorf("%d", got.status)
 	}
 	w.quiet(t, fresh, password)
+}
+
+func TestALoginThatIsAnAddressChangesWithIt(t *testing.T) {
+	w, m := withPostman(t)
+	acme := w.operator(t, "Acme")
+	u, err := w.users.Create(t.Context(), waypost.CommandLine(), auth.NewUser{
+		OperatorID: acme, Login: "ann@people.example", Email: "ann@people.example", Role: waypost.RoleViewer,
+	}, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := w.stranger(t)
+	v.post("/sign-in", "login", u.Login, "password", password)
+	v.open("/account").wants("It is the login, too")
+	v.post("/account", "email", "", "confirm", password).wants("This address is the login, too")
+	if got := v.post("/account", "email", "anna@people.example", "confirm", password); got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	if l := m.take(t)["ann@people.example"]; !strings.Contains(l.text, "sign in with the new one") || !strings.Contains(l.text, "anna@people.example") {
+		t.Errorf("%+v", l)
+	}
+	if got := w.stranger(t).post("/sign-in", "login", "anna@people.example", "password", password); got.location() != "/" {
+		t.Errorf("%d %s", got.status, got.text())
+	}
+	// Also when somebody else changes it, but for an address that another one signs in with.
+	admin := w.visitor(t, acme, waypost.RoleAdmin)
+	if _, err := w.users.Create(t.Context(), waypost.CommandLine(), auth.NewUser{
+		OperatorID: acme, Login: "boss@people.example", Role: waypost.RoleViewer,
+	}, password); err != nil {
+		t.Fatal(err)
+	}
+	admin.post("/team/"+u.ID, "name", "", "email", "boss@people.example", "role", "viewer").wants("Another person signs in with this address already.")
+	got := admin.post("/team/"+u.ID, "name", "", "email", "nobody@people.example", "role", "viewer")
+	if got.location() != "/team/"+u.ID || w.read(t, u.ID).Login != "nobody@people.example" {
+		t.Errorf("%d %s", got.status, got.text())
+	}
+	admin.open("/team/" + u.ID).wants("It is the login, too")
 }
 
 var reSecret = regexp.MustCompile(`data-copy="([A-Z2-7]{32})"`)

@@ -25,6 +25,7 @@ type letter struct {
 	to      waypost.User
 	text    string    // of its texts: "letter.invite_"
 	fill    []any     // pairs of names and values for them
+	also    string    // one more text, "" for none
 	path    string    // of the page it leads to; "" for none
 	expires time.Time // of the link; zero for a notice
 	accept  string    // language for who has chosen none
@@ -86,6 +87,9 @@ func (p *panel) letterView(text *locale.Locale, l letter) view.Letter {
 		Lang: text.Code, Brand: p.Brand.Name, Subject: text.T(l.text+"subject", fill...), Greeting: text.T("letter.hello"),
 		Parts: []string{text.T(l.text+"text", fill...)}, Note: text.T(l.text+"note", fill...),
 	}
+	if l.also != "" {
+		v.Parts = append(v.Parts, text.T(l.also))
+	}
 	if l.to.Name != "" {
 		v.Greeting = text.T("letter.hello_name", "Name", l.to.Name)
 	}
@@ -94,6 +98,16 @@ func (p *panel) letterView(text *locale.Locale, l letter) view.Letter {
 		v.Valid = text.T("letter.valid", "Until", text.Exactly(l.expires))
 	}
 	return v
+}
+
+// addressLetter tells of another address, at the old one: who took a login over has the new
+// one.
+func addressLetter(before, after waypost.User) letter {
+	l := letter{to: before, text: "letter.email_", fill: []any{"Address", cmp.Or(after.Email, "–")}}
+	if after.Login != before.Login {
+		l.also = "letter.email_login"
+	}
+	return l
 }
 
 // tell sends a notice after the answer. That it cannot be sent must not undo what it tells

@@ -196,6 +196,9 @@ func (u *person) show(w *wrong) error {
 	}
 	v.NameField = view.Field{Name: "name", Label: q.T("people.name"), Value: name, Max: maxPersonName, Error: w.text("name")}
 	v.EmailField = view.Field{Name: "email", Label: q.T("people.email"), Value: email, Type: "email", Max: maxMail, Error: w.text("email")}
+	if u.SignsInByMail() {
+		v.EmailField.Hint = q.T("people.email_login")
+	}
 	v.RoleField = q.roleField(role, u.OperatorID == "", w)
 	title := cmp.Or(u.Name, u.Login)
 	return q.showStatus(w.code(), title, view.PersonView(q.frame(title), v))
@@ -212,15 +215,14 @@ func (u *person) refuse(err error, fields ...string) error {
 
 func (u *person) change() error {
 	q := u.q
-	before := u.User
-	_, err := u.p.Users.Change(q.Context(), q.by(), u.OperatorID, u.ID, func(e *waypost.User) {
+	saved, err := u.p.Users.Change(q.Context(), q.by(), u.OperatorID, u.ID, func(e *waypost.User) {
 		e.Name, e.Email, e.Role = q.value("name"), q.value("email"), waypost.Role(q.value("role"))
 	})
 	if err != nil {
 		return u.refuse(err, "name", "email", "role")
 	}
-	if after := waypost.NormalizeAddress(q.value("email")); after != before.Email {
-		u.p.tell(q, letter{to: before, text: "letter.email_", fill: []any{"Address", cmp.Or(after, "–")}})
+	if saved.Email != u.Email {
+		u.p.tell(q, addressLetter(u.User, saved))
 	}
 	return q.redirect(u.path(), "saved")
 }

@@ -51,6 +51,14 @@ type User struct {
 	LastLogin  time.Time // zero for never
 }
 
+// SignsInByMail reports whether the login is an e-mail address. Such a login is the user's
+// own address: whoever types an address means the person who reads mail there, and nobody
+// else may hold it.
+func (u User) SignsInByMail() bool {
+	_, _, err := SplitAddress(u.Login)
+	return err == nil
+}
+
 // AuditedUnder is the operator under which changes of the user are recorded: its own, or
 // the platform's.
 func (u User) AuditedUnder() string {

@@ -192,10 +192,10 @@ func lastOwner() error {
 
 // SaveUser reads a user of an operator, or of the platform for "", lets edit change it,
 // and writes it, in one transaction. Address, name, role, language, time zone and Disabled
-// can be changed. edit may run twice and must only look at what it is given; after its error
-// nothing is written. With the role, or when it is disabled, the user's sessions end; with
-// the address, links that were mailed to the old one. Errors are NotFound, and Conflict
-// for the last owner.
+// can be changed, and the login together with the address. edit may run twice and must only
+// look at what it is given; after its error nothing is written. With the role, or when it is
+// disabled, the user's sessions end; with the address, links that were mailed to the old one.
+// Errors are NotFound, and Conflict for the last owner and for a login that is used.
 func (y *System) SaveUser(
 	ctx context.Context, by waypost.Actor, operatorID, id string, now time.Time, edit func(*waypost.User) error,
 ) (u waypost.User, err error) {
@@ -210,9 +210,16 @@ func (y *System) SaveUser(
 		}
 		u = before
 		u.Email, u.Name, u.Role, u.Disabled = edited.Email, edited.Name, edited.Role, edited.Disabled
-		u.Language, u.TimeZone = edited.Language, edited.TimeZone
+		u.Language, u.TimeZone, u.Login = edited.Language, edited.TimeZone, edited.Login
 		if u == before {
 			return nil, nil
+		}
+		if u.Login != before.Login {
+			if used, err := q.LoginUsed(ctx, u.Login); err != nil {
+				return nil, err
+			} else if used {
+				return nil, &waypost.Error{Kind: waypost.Conflict, Code: "address_used", Field: "email", Message: "another user signs in with this address already"}
+			}
 		}
 		if rules(before) && !rules(u) {
 			if err := anotherOwner(ctx, q, id); err != nil {
@@ -220,7 +227,7 @@ func (y *System) SaveUser(
 			}
 		}
 		if err := q.UpdateUser(ctx, systemsql.UpdateUserParams{
-			ID: id, Email: u.Email, Name: u.Name, Role: string(u.Role), Language: u.Language, Zone: u.TimeZone, Disabled: u.Disabled,
+			ID: id, Login: u.Login, Email: u.Email, Name: u.Name, Role: string(u.Role), Language: u.Language, Zone: u.TimeZone, Disabled: u.Disabled,
 		}); err != nil {
 			return nil, err
 		}
@@ -262,6 +269,7 @@ func changes(by waypost.Actor, before, u waypost.User, now time.Time) []waypost.
 	var entries []waypost.AuditEntry
 	if what := waypost.Details(
 		waypost.ChangeDetail("role", before.Role, u.Role),
+		waypost.ChangeDetail("login", before.Login, u.Login),
 		waypost.ChangeDetail("email", before.Email, u.Email),
 		waypost.ChangeDetail("name", before.Name, u.Name),
 		waypost.ChangeDetail("language", before.Language, u.Language),

@@ -29,7 +29,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, 0, $11, $12, 0)
 ON CONFLICT (login) DO NOTHING;
 
 -- name: UpdateUser :exec
-UPDATE app_user SET email = $2, name = $3, role = $4, language = $5, zone = $6, disabled = $7 WHERE id = $1;
+UPDATE app_user SET login = $2, email = $3, name = $4, role = $5, language = $6, zone = $7, disabled = $8 WHERE id = $1;
+
+-- name: LoginUsed :one
+SELECT EXISTS (SELECT 1 FROM app_user WHERE login = $1);
 
 -- name: SetUserPassword :execrows
 UPDATE app_user SET password = $2 WHERE id = $1 AND password = sqlc.arg(old);

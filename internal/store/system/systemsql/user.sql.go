@@ -419,6 +419,17 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (int64, 
 	return result.RowsAffected()
 }
 
+const loginUsed = `-- name: LoginUsed :one
+SELECT EXISTS (SELECT 1 FROM app_user WHERE login = $1)
+`
+
+func (q *Queries) LoginUsed(ctx context.Context, login string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, loginUsed, login)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const otherOwners = `-- name: OtherOwners :one
 SELECT COUNT(*) FROM app_user WHERE operator_id = '' AND role = 'owner' AND NOT disabled AND password <> '' AND id <> $1
 `
@@ -673,11 +684,12 @@ func (q *Queries) TrimSessions(ctx context.Context, arg TrimSessionsParams) ([]s
 }
 
 const updateUser = `-- name: UpdateUser :exec
-UPDATE app_user SET email = $2, name = $3, role = $4, language = $5, zone = $6, disabled = $7 WHERE id = $1
+UPDATE app_user SET login = $2, email = $3, name = $4, role = $5, language = $6, zone = $7, disabled = $8 WHERE id = $1
 `
 
 type UpdateUserParams struct {
 	ID       string
+	Login    string
 	Email    string
 	Name     string
 	Role     string
@@ -689,6 +701,7 @@ type UpdateUserParams struct {
 func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) error {
 	_, err := q.db.ExecContext(ctx, updateUser,
 		arg.ID,
+		arg.Login,
 		arg.Email,
 		arg.Name,
 		arg.Role,
