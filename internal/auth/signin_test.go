@@ -316,7 +316,7 @@ func TestPasswordsAreComposed(t *testing.T) {
 func (p *people) withTOTP(t *testing.T, login string) (key string, recovery []string) {
 	t.Helper()
 	_, s := p.signIn(t, login, home)
-	e, err := p.Enroll(t.Context(), s)
+	e, err := p.Enroll(t.Context(), s, good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,11 +526,15 @@ func TestTOTPIsOnOnceACodeWasRight(t *testing.T) {
 	other, _ := p.signIn(t, u.Login, away)
 	_, err := p.Confirm(t.Context(), s, "123456")
 	wantCode(t, err, waypost.Conflict, "totp_not_enrolled")
-	first, err := p.Enroll(t.Context(), s)
+	_, err = p.Enroll(t.Context(), s, "a guess") // who finds the browser open
+	wantCode(t, err, waypost.Invalid, "password_wrong")
+	_, err = p.Enrolled(t.Context(), s)
+	wantCode(t, err, waypost.Conflict, "totp_not_enrolled")
+	first, err := p.Enroll(t.Context(), s, good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := p.Enroll(t.Context(), s) // looked at the page again
+	e, err := p.Enroll(t.Context(), s, good) // looked at the page again
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -557,7 +561,7 @@ func TestTOTPIsOnOnceACodeWasRight(t *testing.T) {
 	}
 	p.first(t, u.Login, home)
 	wantSignedOut(t, p, other)
-	if _, err := p.Enroll(t.Context(), s); waypost.AsError(err).Code != "totp_on" {
+	if _, err := p.Enroll(t.Context(), s, good); waypost.AsError(err).Code != "totp_on" {
 		t.Error(err)
 	}
 	if n := p.db.Int(t, "SELECT COUNT(*) FROM app_user WHERE totp = $1", []byte(e.Secret.Reveal())); n != 0 {
@@ -569,7 +573,7 @@ func TestTOTPIsOnOnceACodeWasRight(t *testing.T) {
 	}
 	_, s = p.signIn(t, u.Login, home)
 	// Somebody who helps.
-	if e, err = p.Enroll(t.Context(), s); err != nil {
+	if e, err = p.Enroll(t.Context(), s, good); err != nil {
 		t.Fatal(err)
 	}
 	p.pass(time.Minute)

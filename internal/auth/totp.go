@@ -35,8 +35,12 @@ type Enrollment struct {
 func totpContext(userID string) string { return "user.totp/" + userID }
 
 // Enroll makes a secret for the user of a session; one that waits for its first code is
-// replaced. The error is Conflict if TOTP is on.
-func (u *Users) Enroll(ctx context.Context, s Session) (Enrollment, error) {
+// replaced. It takes the password: who finds a browser open must not lock its user out. Errors
+// are those of VerifyPassword, and Conflict if TOTP is on.
+func (u *Users) Enroll(ctx context.Context, s Session, password string) (Enrollment, error) {
+	if err := u.VerifyPassword(ctx, s, password); err != nil {
+		return Enrollment{}, err
+	}
 	key, err := u.totpKey(s.User.Login, random(totpSecret))
 	if err != nil {
 		return Enrollment{}, err

@@ -178,8 +178,18 @@ func TestTwoStepSignIn(t *testing.T) {
 	if got := v.get("/account/totp"); got.location() != "/account" {
 		t.Errorf("nothing to confirm: %d", got.status)
 	}
-	if got := v.post("/account/totp"); got.location() != "/account/totp" {
-		t.Fatalf("%d", got.status)
+	for _, typed := range []string{"", "a guess"} { // who finds the browser open
+		got := v.post("/account/totp", "totp_password", typed)
+		got.wants("This is not your password.")
+		if got.status != http.StatusUnprocessableEntity || got.value("totp_password") != "" {
+			t.Fatalf("%d", got.status)
+		}
+		if got := v.get("/account/totp"); got.location() != "/account" {
+			t.Errorf("a secret without the password: %d", got.status)
+		}
+	}
+	if got := v.post("/account/totp", "totp_password", password); got.location() != "/account/totp" {
+		t.Fatalf("%d %s", got.status, got.text())
 	}
 	page := v.open("/account/totp")
 	page.wants("Scan the code", "Google Authenticator")
@@ -208,6 +218,9 @@ func TestTwoStepSignIn(t *testing.T) {
 	}
 	if got := v.post("/account/totp/confirm", "code", code(t, secret[1], now)); got.location() != "/account" {
 		t.Errorf("sent twice: %d", got.status)
+	}
+	if l := m.take(t)[v.user.Email]; !strings.Contains(l.subject, "Two-step sign-in at Fleetmail was switched on") || !strings.Contains(l.text, v.user.Login) {
+		t.Errorf("%+v", l)
 	}
 	got = v.open("/account")
 	got.wants("You have 10 recovery codes left.")
@@ -261,7 +274,7 @@ func TestTwoStepSignIn(t *testing.T) {
 func TestCodesAreNotGuessed(t *testing.T) {
 	w := newWorld(t)
 	v := w.visitor(t, w.operator(t, "Acme"), waypost.RoleAdmin)
-	v.post("/account/totp")
+	v.post("/account/totp", "totp_password", password)
 	secret := reSecret.FindStringSubmatch(v.open("/account/totp").body)[1]
 	v.post("/account/totp/confirm", "code", code(t, secret, time.Now())).wants("Recovery codes")
 	s := w.stranger(t)
