@@ -567,9 +567,12 @@ func TestTOTPIsOnOnceACodeWasRight(t *testing.T) {
 	if n := p.db.Int(t, "SELECT COUNT(*) FROM app_user WHERE totp = $1", []byte(e.Secret.Reveal())); n != 0 {
 		t.Error("the secret is stored as it is")
 	}
-	wantCode(t, p.DisableTOTP(t.Context(), s, "wrong"), waypost.Invalid, "password_wrong")
-	if err := p.DisableTOTP(t.Context(), s, good); err != nil {
-		t.Fatal(err)
+	_, err = p.DisableTOTP(t.Context(), s, "wrong")
+	wantCode(t, err, waypost.Invalid, "password_wrong")
+	for _, want := range []bool{true, false} { // the second time there is nothing to switch off
+		if was, err := p.DisableTOTP(t.Context(), s, good); was != want || err != nil {
+			t.Fatal(was, err)
+		}
 	}
 	_, s = p.signIn(t, u.Login, home)
 	// Somebody who helps.
@@ -580,8 +583,10 @@ func TestTOTPIsOnOnceACodeWasRight(t *testing.T) {
 	if _, err = p.Confirm(t.Context(), s, p.code(t, e.Secret.Reveal())); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.DropTOTP(t.Context(), waypost.CommandLine(), "", u.ID); err != nil {
-		t.Fatal(err)
+	for _, want := range []bool{true, false} {
+		if was, err := p.DropTOTP(t.Context(), waypost.CommandLine(), "", u.ID); was != want || err != nil {
+			t.Fatal(was, err)
+		}
 	}
 	p.signIn(t, u.Login, home)
 }

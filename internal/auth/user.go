@@ -41,7 +41,7 @@ type UserStore interface {
 	RecoveryCodes(ctx context.Context, userID string) (int64, error)
 	ProposeTOTP(ctx context.Context, userID string, sealed []byte) error
 	ConfirmTOTP(ctx context.Context, by waypost.Actor, userID string, proposed []byte, step int64, recovery []waypost.UserToken, keep string, now time.Time) error
-	DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) error
+	DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) (bool, error)
 
 	SessionByHash(ctx context.Context, hash []byte, now, idle time.Time) (waypost.UserSession, waypost.User, error)
 	StartSession(ctx context.Context, by waypost.Actor, s waypost.UserSession, hash []byte, password string, second waypost.SecondFactor) error

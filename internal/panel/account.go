@@ -210,10 +210,13 @@ func (p *panel) confirmTOTP(q *request) error {
 }
 
 func (p *panel) disableTOTP(q *request) error {
-	if err := p.Users.DisableTOTP(q.Context(), *q.session, q.FormValue("totp_password")); err != nil {
+	was, err := p.Users.DisableTOTP(q.Context(), *q.session, q.FormValue("totp_password"))
+	if err != nil {
 		return p.wrongTOTPPassword(q, err)
 	}
-	p.tell(q, letter{to: q.session.User, text: "letter.totp_"})
+	if was {
+		p.tell(q, letter{to: q.session.User, text: "letter.totp_"})
+	}
 	return q.redirect("/account", "totp_off")
 }
 

@@ -170,6 +170,7 @@ type panel struct {
 
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
+	letters letterLimits
 }
 
 // New returns the handler of all pages. The error is that of an asset or a text that
@@ -203,6 +204,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	p := &panel{Options: o, front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, texts: texts, assets: files}
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
+	p.letters = newLetterLimits()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
 	for _, r := range p.routes() {

@@ -60,7 +60,8 @@ func TestAnOperatorSeesTheEndOfActingHoweverASessionEnds(t *testing.T) {
 		}, ""},
 		"codes switched off": {func(t *testing.T, db *storetest.DB, u waypost.User, _ string) error {
 			db.Exec(t, "UPDATE app_user SET totp = $1", []byte("sealed"))
-			return db.System.DropTOTP(t.Context(), boss, "", u.ID, "", now)
+			_, err := db.System.DropTOTP(t.Context(), boss, "", u.ID, "", now)
+			return err
 		}, boss.ID},
 		"the operator deleted": {func(t *testing.T, db *storetest.DB, _ waypost.User, op string) error {
 			return db.System.RemoveOperator(t.Context(), boss, op, now)

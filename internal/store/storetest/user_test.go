@@ -210,7 +210,8 @@ func TestUsersOfOthersAreOutOfReach(t *testing.T) {
 			wantKind(t, err, waypost.NotFound)
 			wantKind(t, y.EndSession(ctx, by, other, victim.ID, s.ID, "session.revoke", now), waypost.NotFound)
 			wantKind(t, y.RemoveUser(ctx, by, other, victim.ID, now), waypost.NotFound)
-			wantKind(t, y.DropTOTP(ctx, by, other, victim.ID, "", now), waypost.NotFound)
+			_, err = y.DropTOTP(ctx, by, other, victim.ID, "", now)
+			wantKind(t, err, waypost.NotFound)
 		}
 		wantKind(t, y.ActFor(ctx, by, victim.ID, s.ID, thief, now), waypost.NotFound)
 		if diff := cmp.Diff(before, everything(t, db)); diff != "" {
@@ -490,9 +491,9 @@ func TestTOTPIsSwitchedOnAndOff(t *testing.T) {
 			t.Error(n, err)
 		}
 		wantKind(t, db.System.ProposeTOTP(ctx, u.ID, []byte("more")), waypost.Conflict)
-		for range 2 {
-			if err := db.System.DropTOTP(ctx, self(u), "", u.ID, "", now); err != nil {
-				t.Fatal(err)
+		for _, want := range []bool{true, false} {
+			if dropped, err := db.System.DropTOTP(ctx, self(u), "", u.ID, "", now); dropped != want || err != nil {
+				t.Fatal(dropped, err)
 			}
 		}
 		if got, _, err := db.System.UserSecrets(ctx, u.ID); got.TOTP || err != nil || signedIn(t, db, "one") {

@@ -207,15 +207,16 @@ func (y *System) ConfirmTOTP(
 }
 
 // DropTOTP stops asking a user of an operator, or of the platform for "", for codes, and
-// ends the user's sessions but one. That nobody was asked is no error.
-func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) error {
-	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
+// ends the user's sessions but one. It reports whether the user was asked for any.
+func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) (dropped bool, err error) {
+	err = y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
 		u, err := userIn(ctx, q, operatorID, userID)
 		if err != nil {
 			return nil, err
 		}
 		n, err := q.DropUserTOTP(ctx, systemsql.DropUserTOTPParams{ID: userID, Nothing: []byte{}})
-		if err != nil || n == 0 {
+		dropped = n > 0
+		if err != nil || !dropped {
 			return nil, err
 		}
 		if err := q.DeleteTokens(ctx, systemsql.DeleteTokensParams{UserID: userID, Purpose: string(waypost.TokenRecovery)}); err != nil {
@@ -225,7 +226,7 @@ func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, use
 		return append(stopped, entry(by, u, now, "user.totp.off", "")), err
 	})
 	if err != nil {
-		return fmt.Errorf("drop TOTP: %w", err)
+		return false, fmt.Errorf("drop TOTP: %w", err)
 	}
-	return nil
+	return dropped, nil
 }
