@@ -80,9 +80,20 @@ func signedOut() error {
 	return waypost.NewError(waypost.Unauthenticated, "signed_out", "sign in first")
 }
 
-// Session returns the session of a token that came from an address. The error is
-// Unauthenticated if the token is not valid; any other error says nothing about it.
+// Session returns the session of a token that came from an address, and counts as its use.
+// The error is Unauthenticated if the token is not valid; any other error says nothing about
+// it.
 func (u *Users) Session(ctx context.Context, token, peer string) (Session, error) {
+	return u.session(ctx, token, peer, true)
+}
+
+// SessionUnattended is Session for what a browser asks for by itself. It is no use of the
+// session: a page that is left open must not keep it alive.
+func (u *Users) SessionUnattended(ctx context.Context, token, peer string) (Session, error) {
+	return u.session(ctx, token, peer, false)
+}
+
+func (u *Users) session(ctx context.Context, token, peer string, used bool) (Session, error) {
 	hash, ok := tokenHash(token)
 	if !ok {
 		return Session{}, signedOut()
@@ -100,7 +111,7 @@ func (u *Users) Session(ctx context.Context, token, peer string) (Session, error
 		c = cachedSession{session: session, user: user, read: now}
 		u.sessions.put(generation, hash, c)
 	}
-	if now.Sub(c.session.Seen) >= seenEvery {
+	if used && now.Sub(c.session.Seen) >= seenEvery {
 		// In memory first, so that requests that come together do not all write.
 		c.session.Seen, c.session.Peer = now.UTC().Truncate(time.Millisecond), peer
 		u.sessions.put(generation, hash, c)

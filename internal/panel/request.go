@@ -63,6 +63,15 @@ func (q *request) value(name string) string { return strings.TrimSpace(q.FormVal
 // isFragment reports whether htmx asks for a part of a page.
 func (q *request) isFragment() bool { return q.Header.Get("HX-Request") == "true" }
 
+// unattended reports whether a browser may have asked by itself. That is whatever a script
+// reads: pages that are open do so to stay up to date, and what people do opens a page or
+// sends a form. It is also what everybody may see, of which some loads itself again without
+// scripts. So a new live part cannot keep a session alive by accident.
+func (q *request) unattended() bool {
+	reads := q.Method == http.MethodGet || q.Method == http.MethodHead
+	return reads && (q.isFragment() || q.page.access == anybody)
+}
+
 // show answers with a whole page.
 func (q *request) show(title string, content templ.Component) error {
 	return q.showStatus(http.StatusOK, title, content)
