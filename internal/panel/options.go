@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/account"
@@ -222,6 +224,10 @@ func New(o Options) (http.Handler, error) {
 	return p.headers(guard.Handler(mux)), nil
 }
 
+// tlsFor is for how long browsers come by TLS only, in seconds: a month, so that a
+// certificate that cannot be had any more does not lock people out for a year.
+const tlsFor = 30 * 24 * 3600
+
 // headers are what every answer has.
 func (p *panel) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -232,6 +238,11 @@ func (p *panel) headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(p.PublicURL, "https://") {
+			// Of this host only: what else there is below the domain is not ours to decide (RFC 6797
+			// section 6.1.2).
+			h.Set("Strict-Transport-Security", "max-age="+strconv.Itoa(tlsFor))
+		}
 		next.ServeHTTP(w, r)
 	})
 }

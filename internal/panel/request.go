@@ -144,11 +144,24 @@ const (
 	langCookie    = "waypost_lang"
 )
 
+// tls reports whether browsers reach this server by TLS.
+func (q *request) tls() bool { return strings.HasPrefix(q.base, "https://") }
+
+// cookieName is the name under which a browser keeps a cookie. With this prefix it takes it by
+// TLS and from this very host only (RFC 6265bis section 4.1.3.2): no other host of the domain
+// can plant a session.
+func (q *request) cookieName(name string) string {
+	if q.tls() {
+		return "__Host-" + name
+	}
+	return name
+}
+
 // setCookie sets a cookie that scripts cannot read; a life of 0 ends it.
 func (q *request) setCookie(name, value string, life time.Duration) {
 	c := &http.Cookie{ //nolint:gosec // Secure wherever the client came by https
-		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(q.base, "https://"), MaxAge: int(life.Seconds()),
+		Name: q.cookieName(name), Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: q.tls(), MaxAge: int(life.Seconds()),
 	}
 	if life == 0 {
 		c.MaxAge = -1
@@ -157,7 +170,7 @@ func (q *request) setCookie(name, value string, life time.Duration) {
 }
 
 func (q *request) cookie(name string) string {
-	c, err := q.Cookie(name)
+	c, err := q.Cookie(q.cookieName(name))
 	if err != nil {
 		return ""
 	}
