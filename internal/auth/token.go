@@ -109,7 +109,7 @@ func (u *Users) issueFor(
 // is RateLimited for a client who asks too often.
 func (u *Users) RequestReset(ctx context.Context, loginOrEmail, peer string) ([]Issued, error) {
 	now := u.now()
-	if ok, _ := u.askers.take(now, networkOf(peer).String()); !ok {
+	if ok, crowded := u.askers.take(now, peer); !ok || crowded {
 		return nil, throttled()
 	}
 	login, _ := NormalizeLogin(loginOrEmail)

@@ -69,9 +69,9 @@ type UsersOptions struct {
 
 // Users authenticates people. It is safe for concurrent use. Signing in goes like this:
 //
-//  1. Who asks too often from one network, or about one login, waits; a network that the
-//     user signed in from in the last month is counted apart, so that no stranger can lock
-//     a user out. Nodes count apart, too.
+//  1. Who asks too often from one network or site, or about one login, waits; a network that
+//     the user signed in from in the last month is counted apart and has a slot for hashes
+//     of its own, so that no stranger can lock a user out. Nodes count apart, too.
 //  2. SignIn looks the login up and compares the password, or with nobody's: known and
 //     unknown, disabled and invited logins take the same time and get the same answer.
 //  3. With TOTP on, the answer is a sealed state that is good for five minutes, and
@@ -94,11 +94,11 @@ type Users struct {
 
 	sessions *cache[[sha256.Size]byte, cachedSession]
 
-	clients   *throttle[string] // networks that sign in
+	clients   *visitors         // who sign in
 	passwords *guesses          // by login
 	codes     *guesses          // by user
 	own       *throttle[string] // users who type their password again
-	askers    *throttle[string] // networks that ask for resets
+	askers    *visitors         // who ask for resets
 	resets    *throttle[string] // users who are sent one
 	invites   *throttle[string] // operators that invite
 
@@ -125,13 +125,13 @@ func NewUsers(o UsersOptions) *Users {
 	return &Users{
 		store: o.Store, ring: o.Ring, issuer: o.Issuer, now: o.Now, log: o.Log, hash: newHasher(o.HashMemory),
 		sessions: newCache[[sha256.Size]byte, cachedSession](cachedSessions),
-		clients:  newThrottle[string](30, 5*time.Second),
+		clients:  newVisitors(30, 5*time.Second),
 		// Of the passwords that are let through a guesser tries some 1,400 a day, of a million
 		// codes some 290 a day, of which three are right at any time (RFC 6238 section 5.2).
 		passwords: newGuesses(10, time.Minute),
 		codes:     newGuesses(5, 5*time.Minute),
 		own:       newThrottle[string](5, time.Minute),
-		askers:    newThrottle[string](10, time.Minute),
+		askers:    newVisitors(10, time.Minute),
 		resets:    newThrottle[string](3, 20*time.Minute),
 		invites:   newThrottle[string](20, time.Minute),
 	}
@@ -345,7 +345,7 @@ func (u *Users) verifyOwn(ctx context.Context, s Session, password string) (stri
 	if err != nil {
 		return "", err
 	}
-	ok, _, err := u.hash.verify(ctx, secrets.Password, password)
+	ok, _, err := u.hash.verify(ctx, &u.hash.known, secrets.Password, password)
 	if err != nil {
 		return "", err
 	}
