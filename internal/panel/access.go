@@ -104,7 +104,11 @@ func (p *panel) admit(q *request) error {
 	if token == "" {
 		return nil
 	}
-	s, err := p.Users.Session(q.Context(), token, q.peer)
+	find := p.Users.Session
+	if q.unattended() {
+		find = p.Users.SessionUnattended
+	}
+	s, err := find(q.Context(), token, q.peer)
 	if waypost.KindOf(err) == waypost.Unauthenticated {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/account"
@@ -174,6 +176,7 @@ type panel struct {
 	writes  writes        // forms of people who are signed in
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
+	letters letterLimits
 }
 
 // New returns the handler of all pages. The error is that of an asset or a text that
@@ -211,6 +214,7 @@ func New(o Options) (http.Handler, error) {
 	p := &panel{Options: o, front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, texts: texts, assets: files}
 	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
+	p.letters = newLetterLimits()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
 	for _, r := range p.routes() {
@@ -228,6 +232,10 @@ func New(o Options) (http.Handler, error) {
 	return p.headers(guard.Handler(mux)), nil
 }
 
+// tlsFor is for how long browsers come by TLS only, in seconds: a month, so that a
+// certificate that cannot be had any more does not lock people out for a year.
+const tlsFor = 30 * 24 * 3600
+
 // headers are what every answer has.
 func (p *panel) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -238,6 +246,11 @@ func (p *panel) headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(p.PublicURL, "https://") {
+			// Of this host only: what else there is below the domain is not ours to decide (RFC 6797
+			// section 6.1.2).
+			h.Set("Strict-Transport-Security", "max-age="+strconv.Itoa(tlsFor))
+		}
 		next.ServeHTTP(w, r)
 	})
 }
