@@ -54,6 +54,7 @@ tidy-check:
 vet:
 	$(GO) vet ./...
 	$(GO) vet -tags static ./...
+	$(GO) vet -tags pictures ./e2e
 
 lint: tools ## Run the linters of .golangci.yml
 	golangci-lint run ./...
@@ -76,10 +77,10 @@ bench: build test-deps ## Measure against Postfix and Postfix+OpenDKIM (as root,
 
 screenshots: test-deps ## Take pictures of every page of the panel into bin/screenshots
 	mkdir -p $(BIN)/screenshots
-	WAYPOST_SCREENSHOTS=$(BIN)/screenshots $(GO) test -count=1 -run Screenshots ./e2e
+	WAYPOST_SCREENSHOTS=$(BIN)/screenshots $(GO) test -tags pictures -count=1 -run Screenshots ./e2e
 
 pictures: screenshots ## Renew the pictures of the documentation from the screenshots
-	WAYPOST_SCREENSHOTS=$(BIN)/screenshots WAYPOST_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run PicturesOfTheDocumentation ./e2e
+	WAYPOST_SCREENSHOTS=$(BIN)/screenshots WAYPOST_PICTURES=$(CURDIR)/docs/pictures $(GO) test -tags pictures -count=1 -run PicturesOfTheDocumentation ./e2e
 
 tools: $(TOOLS)/.built ## Build the linters and generators into bin/
 

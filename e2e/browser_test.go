@@ -171,7 +171,17 @@ func (b *browser) click(text string) {
 // tick presses a checkbox.
 func (b *browser) tick(name string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(`input[name="`+name+`"]`), chromedp.NodeVisible))
+	box := chromedp.CSS(`input[name="` + name + `"]`)
+	is := fmt.Sprintf(`document.querySelector('input[name=%q]').checked`, name)
+	b.do(chromedp.WaitVisible(box))
+	before := js[bool](b, is)
+	for range 5 { // a page that is still moving may lie elsewhere than it was clicked at
+		b.do(chromedp.Click(box, chromedp.NodeVisible))
+		if js[bool](b, is) != before {
+			return
+		}
+	}
+	b.t.Fatalf("%s cannot be ticked:\n%s", name, b.text())
 }
 
 // value is what stands in a field.

@@ -1,3 +1,5 @@
+//go:build pictures
+
 package e2e_test
 
 import (
@@ -25,7 +27,7 @@ func pictured() map[string]string {
 func TestPicturesOfTheDocumentation(t *testing.T) {
 	from, to := os.Getenv("WAYPOST_SCREENSHOTS"), os.Getenv("WAYPOST_PICTURES")
 	if from == "" || to == "" {
-		t.Skip("they are made on purpose only: make pictures")
+		t.Fatal("WAYPOST_SCREENSHOTS and WAYPOST_PICTURES name no directories: make pictures")
 	}
 	for name, shot := range pictured() {
 		f, err := os.Open(filepath.Join(from, shot+".png"))
