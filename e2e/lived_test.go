@@ -314,6 +314,7 @@ func (l *lived) people() {
 	b.signOff()
 	b.signIn("tom@"+acmeDomain, password)
 	b.open("/account")
+	b.fill("totp_password", password)
 	b.click("Set up")
 	b.wait("Switch on")
 	l.totp = js[string](b, `[...document.querySelectorAll("code")].map(e => e.innerText.replace(/\s/g, "")).find(t => /^[A-Z2-7]{16,}$/.test(t))`)

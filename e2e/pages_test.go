@@ -96,6 +96,7 @@ func lookedAt() []looked {
 		{who: admin, name: "account", path: "/account"},
 		{who: admin, name: "account-totp", path: "/account/totp", do: func(b *browser) {
 			b.open("/account")
+			b.fill("totp_password", password)
 			b.click("Set up")
 			b.wait("Switch on")
 		}},
