@@ -36,6 +36,8 @@ type Report struct {
 	Reporter   string     // the server that reports, as it calls itself
 	MessageID  string     // of the mail that is reported about, without angle brackets
 	Subject    string     // of the report itself, for people
+
+	ReturnPaths []string // where the mail it is about was to return to, as the reporter or the mail itself says
 }
 
 // Reported is what became of a recipient.
@@ -152,6 +154,13 @@ func (p *reportParser) returned(r io.Reader) {
 	if id := strings.Trim(strings.TrimSpace(h.Get("Message-Id")), "<>"); id != "" && p.report.MessageID == "" {
 		p.report.MessageID = plain(id)
 	}
+	p.returnPath(h.Get("Return-Path"))
+}
+
+func (p *reportParser) returnPath(address string) {
+	if address = strings.Trim(strings.TrimSpace(address), "<>"); address != "" && len(p.report.ReturnPaths) < 10 {
+		p.report.ReturnPaths = append(p.report.ReturnPaths, address)
+	}
 }
 
 // headerGroups reads groups of fields with blank lines between them (RFC 3464 section 2.1).
@@ -225,6 +234,7 @@ func (p *reportParser) decide(sender string) {
 func (p *reportParser) complaint(h textproto.Header) {
 	p.report.Feedback = strings.ToLower(plain(firstWord(h.Get("Feedback-Type"))))
 	p.report.Reporter = plain(typed(h.Get("Reporting-Mta")))
+	p.returnPath(h.Get("Original-Mail-From"))
 	switch p.report.Feedback {
 	case "abuse", "fraud", "virus", "other", "opt-out", "opt-out-list", "miscategorized":
 		p.report.Sort = SortComplaint

@@ -3,6 +3,7 @@ package queue
 import (
 	"time"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/store/system"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -33,7 +34,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 	case waypost.OutcomeDelivered:
 		f.State, f.Event, f.Cause = waypost.Delivered, waypost.EventDelivered, ""
 	case waypost.OutcomePermanent:
-		f.State, f.Event = waypost.Bounced, waypost.EventBounced
+		f.State, f.Event, f.Symptom = waypost.Bounced, waypost.EventBounced, symptom(a.Cause)
 	case waypost.OutcomeRouteDown:
 		f.Event, f.NextAt = waypost.EventDeferred, routeBack
 		if routeBack.IsZero() {
@@ -54,6 +55,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 		f.Cause, f.Route = d.Cause, d.Route
 	}
 	if once {
+		f.Symptom = "" // who tests an address means to find out
 		settleOnce(f, a)
 	}
 	return f
@@ -90,4 +92,17 @@ func settleOnce(f *system.Finish, a waypost.Attempt) {
 		f.State, f.Event = waypost.Expired, waypost.EventExpired
 	}
 	f.NextAt = f.At
+}
+
+// symptom is what a bounce for a cause says about the address. Only what is the recipient's
+// fault says anything: an address behind a block list works.
+func symptom(cause string) waypost.SuppressionReason {
+	switch classify.Cause(cause) {
+	case classify.BadMailbox:
+		return waypost.SuppressedHard
+	case classify.MailboxFull, classify.BadDomain:
+		return waypost.SuppressedSoft
+	default:
+		return ""
+	}
 }

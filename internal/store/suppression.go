@@ -18,13 +18,13 @@ type SuppressionFilter struct {
 	Reason  waypost.SuppressionReason
 }
 
-// Suppressions lists suppressions by address, expired ones that have not been purged
-// yet too. next continues the listing, "" at its end; limit 0 means 50.
+// Suppressions lists suppressions by address, without those that have expired. next continues the listing, "" at its end; limit 0 means 50.
 func (s *Store) Suppressions(ctx context.Context, operatorID string, f SuppressionFilter, cursor string, limit int) (
 	list []waypost.Suppression, next string, err error,
 ) {
 	limit = pageSize(limit)
 	w := where{text: "operator_id = $1", args: []any{operatorID}}
+	w.and("(expires = 0 OR expires > ?)", waypost.Millis(time.Now()))
 	if f.Reason != "" {
 		w.and("reason = ?", string(f.Reason))
 	}
@@ -42,7 +42,7 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	if reason, after, ok := strings.Cut(cursor, ":"); ok {
 		w.and("(address, reason) > (?, ?)", after, reason)
 	}
-	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires FROM suppression
+	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires, hits, delivery_id FROM suppression
 WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list suppressions: %w", err)
@@ -74,7 +74,7 @@ func (s *Store) SuppressionsFor(ctx context.Context, operatorID string, addrs []
 		w.in("address", list)
 		addrs = addrs[n:]
 		rows, err := s.engine.Reader().QueryContext(ctx,
-			"SELECT operator_id, address, reason, detail, created, expires FROM suppression WHERE "+w.text, w.args...)
+			"SELECT operator_id, address, reason, detail, created, expires, hits, delivery_id FROM suppression WHERE "+w.text, w.args...)
 		if err != nil {
 			return nil, fmt.Errorf("look up suppressions: %w", err)
 		}
@@ -106,24 +106,12 @@ func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID
 	if created.IsZero() {
 		created = time.Now()
 	}
+	n.OperatorID, n.Address, n.Created, n.Hits = operatorID, NormalizeAddress(n.Address), created, 1
 	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		q := tenantsql.New(tx)
-		has, err := q.HasSuppressions(ctx, operatorID)
-		if err != nil {
+		if err := audit(ctx, tx, by, operatorID, "suppression.add", n.Address, waypost.Detail(n.Reason)); err != nil {
 			return err
 		}
-		if !has {
-			if err := BumpChange(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if err := audit(ctx, tx, by, operatorID, "suppression.add", NormalizeAddress(n.Address), waypost.Detail(n.Reason)); err != nil {
-			return err
-		}
-		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
-			OperatorID: operatorID, Address: NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
-			Created: waypost.Millis(created), Expires: waypost.Millis(n.Expires),
-		})
+		return putSuppression(ctx, tx, n)
 	})
 	if err != nil {
 		return fmt.Errorf("add suppression: %w", err)
@@ -152,7 +140,7 @@ func scanSuppressions(rows *sql.Rows) ([]waypost.Suppression, error) {
 	err := engine.Each(rows, func(rows *sql.Rows) error {
 		var n waypost.Suppression
 		var created, expires int64
-		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires)
+		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires, &n.Hits, &n.DeliveryID)
 		n.Created, n.Expires = waypost.FromMillis(created), waypost.FromMillis(expires)
 		list = append(list, n)
 		return err
