@@ -109,6 +109,7 @@ func TestTheOwnerBeginsInTheBrowser(t *testing.T) {
 
 	// From now on a code is asked for, too.
 	b.open("/account")
+	b.fill("totp_password", password)
 	b.click("Set up")
 	b.wait("Switch on")
 	secret := js[string](b, `[...document.querySelectorAll("code")].map(e => e.innerText.replace(/\s/g, "")).find(t => /^[A-Z2-7]{16,}$/.test(t))`)

@@ -98,6 +98,9 @@ func (f whereFlags) apply(e *environment, action store.ControlAction) error {
 		done, pending, skipped, err := b.System.ControlWhere(e.ctx, waypost.CommandLine(), system.Where{
 			DeliveryID: f.ID, OperatorID: f.Operator, Domain: f.Domain, All: f.All,
 		}, action, time.Now())
+		if err != nil && done+pending > 0 {
+			return fmt.Errorf("%w; not finished: %d done, %d pending, %d skipped so far, do it again for the rest", err, done, pending, skipped)
+		}
 		if err != nil {
 			return err
 		}

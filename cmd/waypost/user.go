@@ -23,9 +23,9 @@ type userCmd struct {
 type userCreateCmd struct {
 	Operator     string `xor:"side" required:"" help:"Id of the operator the user belongs to." placeholder:"ID"`
 	Platform     bool   `xor:"side" required:"" help:"Staff of the platform."`
-	Login        string `required:"" help:"What the user signs in with; an e-mail address will do."`
+	Login        string `required:"" help:"What the user signs in with; an e-mail address has to be the user's own."`
 	Role         string `required:"" enum:"owner,support,auditor,admin,viewer" help:"Of the platform's staff: owner, support or auditor. Of an operator: admin or viewer."`
-	Email        string `help:"Address for links to set the password." placeholder:"MAIL"`
+	Email        string `help:"Address for links to set the password. Default: the login, if that is one." placeholder:"MAIL"`
 	Name         string `help:"Name of the person."`
 	PasswordFile string `required:"" type:"path" help:"File with the password, in one line." placeholder:"FILE"`
 	JSON         bool   `help:"Print JSON."`

@@ -51,6 +51,7 @@ func TestUsersAreMadeListedAndResetByCommands(t *testing.T) {
 		{"--operator", op, "--platform", "--login", "boss", "--role", "admin"},
 		{"--login", "boss", "--role", "owner"},
 		{"--platform", "--login", "bo ss", "--role", "owner"},
+		{"--platform", "--login", "boss@example.test", "--role", "owner", "--email", "thief@example.test"},
 	} {
 		if out, err := run(t, append([]string{"user", "create", "--password-file", file}, args...)...); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v: %s, %v", args, out, err)
@@ -73,7 +74,11 @@ func TestUsersAreMadeListedAndResetByCommands(t *testing.T) {
 	if _, err := run(t, "user", "create", "--password-file", file, "--operator", op, "--login", "ann", "--role", "admin"); err != nil {
 		t.Fatal(err)
 	}
-	for want, args := range map[string][]string{"boss,ann": nil, "boss": {"--platform"}, "ann": {"--operator", op}} {
+	made, err = run(t, "user", "create", "--password-file", file, "--operator", op, "--login", "bob@example.test", "--role", "viewer", "--json")
+	if err != nil || json.Unmarshal([]byte(made), &view) != nil || view.Email != "bob@example.test" {
+		t.Error(made, err)
+	}
+	for want, args := range map[string][]string{"boss,ann,bob@example.test": nil, "boss": {"--platform"}, "ann,bob@example.test": {"--operator", op}} {
 		out, err := run(t, append([]string{"user", "list", "--json"}, args...)...)
 		var views []userView
 		if err != nil || json.Unmarshal([]byte(out), &views) != nil {
@@ -87,7 +92,7 @@ func TestUsersAreMadeListedAndResetByCommands(t *testing.T) {
 			t.Errorf("%v: %s, want %s", args, got, want)
 		}
 	}
-	if out, err := run(t, "user", "list"); err != nil || len(strings.Split(strings.TrimSpace(out), "\n")) != 3 {
+	if out, err := run(t, "user", "list"); err != nil || len(strings.Split(strings.TrimSpace(out), "\n")) != 4 {
 		t.Error(out, err)
 	}
 	link, err := run(t, "user", "reset", "--login", "BOSS")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // headerOperator names the operator that a platform credential acts for.
@@ -93,6 +94,7 @@ type caller struct {
 	base      string           // where the client reaches this server
 	account   *waypost.Account // of the operator it works for; nil for operations of the platform
 	release   func()           // gives back the memory of the request body
+	memory    *web.Hold        // of stored mail in the answer; given back when that is written
 }
 
 // actor is the caller in the audit log and in events.
@@ -111,12 +113,27 @@ func callerOf(ctx context.Context) *caller { return ctx.Value(callerKey{}).(*cal
 func (s *server) access(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	c := &caller{operation: ctx.Operation(), peer: peerOf(ctx.Context()), base: s.front.Base(r), release: func() {}}
-	if err := s.authorize(ctx, c); err != nil {
+	err := s.authorize(ctx, c)
+	if err == nil {
+		err = s.allowChange(c)
+	}
+	if err != nil {
 		s.refuse(ctx, err)
 		return
 	}
 	note(ctx.Context(), c)
+	defer func() { c.memory.Release() }()
 	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+// allowChange counts a request that changes something, before its body is read: each is a
+// transaction with an entry in the audit log, and all share one disk. Mail has limits of its
+// own, the credential's and the operator's.
+func (s *server) allowChange(c *caller) error {
+	if c.operation.Method == http.MethodGet || c.operation.OperationID == "send-message" || s.changes.Allow(c.principal.CredentialID) {
+		return nil
+	}
+	return waypost.NewError(waypost.RateLimited, "too_many_changes", "too many changes with this key: ten a second are allowed, and 600 at once")
 }
 
 func (s *server) authorize(ctx huma.Context, c *caller) error {

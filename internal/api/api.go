@@ -41,6 +41,7 @@ type Queue interface {
 // alone; *system.System does.
 type Sandbox interface {
 	SandboxAll(ctx context.Context, operatorID, cursor string, limit int) ([]store.SandboxMail, string, error)
+	SandboxAnyEntry(ctx context.Context, id string) (store.SandboxMail, error) // without the content
 	SandboxAny(ctx context.Context, id string) (store.SandboxMail, error)
 }
 
@@ -69,6 +70,7 @@ type Options struct {
 	Tests     *testmail.Tester
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
 	PlatformDNS PlatformDNS
@@ -115,6 +117,7 @@ type server struct {
 	rules      map[string]rule
 	registered map[string]bool
 	failures   *limit.Limits       // wrong keys, per client address
+	changes    *limit.Limits       // requests that change something, per key
 	budget     *semaphore.Weighted // of large bodies
 	small      *semaphore.Weighted // of small ones
 }
@@ -125,6 +128,9 @@ func newServer(o Options) *server {
 	}
 	if o.BodyBudget == 0 {
 		o.BodyBudget = 192 << 20
+	}
+	if o.Memory == nil {
+		o.Memory = web.NewMemory(web.MemoryOptions{})
 	}
 	if o.TestWait == 0 {
 		o.TestWait = time.Minute
@@ -140,7 +146,7 @@ func newServer(o Options) *server {
 	}
 	s := &server{
 		Options: o, mux: http.NewServeMux(), front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, rules: rules(), registered: map[string]bool{},
-		failures: limit.New(20.0/60, 20), small: semaphore.NewWeighted(smallBudget),
+		failures: limit.New(20.0/60, 20), changes: limit.New(10, 600), small: semaphore.NewWeighted(smallBudget),
 	}
 	s.budget = semaphore.NewWeighted(max(o.BodyBudget, bodyWeight*s.maxMessageBody()))
 	config := huma.Config{

@@ -7,7 +7,7 @@
 //  1. observe sets the headers every answer has, catches panics and writes the log;
 //  2. a path or method that does not exist is answered (unmatched);
 //  3. access finds out who asks: the bearer key, the scope that rules asks for, and the
-//     operator it works for, whose account is read;
+//     operator it works for, whose account is read; what changes something is counted;
 //  4. body reads the request body within its size, its time and the memory budget, and
 //     checks it against the schema before anything is decoded (checker); unknown fields
 //     are refused;

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -167,6 +168,36 @@ func TestWrongKeysAreLimitedPerAddressAndKnownOnesAreNot(t *testing.T) {
 		get(guess(30+i), fmt.Sprintf("2001:db8::%d", i))
 	}
 	want("the network of a guesser", guess(60), "2001:db8::ffff", 429, 0)
+}
+
+func TestAKeyChangesOnlySoMuchAtOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	other := w.key(t, c.id, auth.CreateRequest{})
+	began, changed := time.Now(), 0
+	for {
+		res, text := request(t, http.MethodPost, w.url+"/v1/deliveries/"+waypost.NewID()+"/hold", c.Key, nil)
+		if res.StatusCode == http.StatusTooManyRequests {
+			wantProblem(t, res, text, 429, "too_many_changes", "")
+			if res.Header.Get("Retry-After") == "" {
+				t.Error("there is no Retry-After")
+			}
+			break
+		}
+		if changed++; changed > 5000 {
+			t.Fatal("there is no limit")
+		}
+	}
+	if most := 601 + 10*int(time.Since(began).Seconds()+1); changed < 600 || changed > most {
+		t.Errorf("%d changes, want 600 to %d", changed, most)
+	}
+	// What reads, what hands mail over, and other keys go on.
+	if _, err := c.Message(t.Context(), c.send(t, mail()).ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := other.AddSender(t.Context(), "a@acme.example", "", false); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestEveryScopeIsAskedFor(t *testing.T) {

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 func (s *server) registerMessages() {
@@ -272,23 +274,37 @@ func (s *server) getMessage(ctx context.Context, c *caller, in *ByID) (*answer[m
 }
 
 func (s *server) getMessageRaw(ctx context.Context, c *caller, in *ByID) (*huma.StreamResponse, error) {
+	size, err := s.Store.ContentSize(ctx, c.operator(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.remember(ctx, c, size); err != nil {
+		return nil, err
+	}
 	header, body, err := s.Store.Content(ctx, c.operator(), in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return download(in.ID, header, body), nil
+	return download(c, in.ID, header, body), nil
+}
+
+// remember waits for the memory that a stored mail takes, before it is read. Under a key of
+// the platform each operator it acts for has turns of its own: many people may stand behind
+// it.
+func (s *server) remember(ctx context.Context, c *caller, size int64) (err error) {
+	c.memory, err = s.Memory.Take(ctx, web.Claim{
+		Person: c.principal.CredentialID + " " + c.operator(), Operator: c.operator(), Size: size, Times: web.AsItIs,
+	})
+	return err
 }
 
 // download answers with a mail in parts.
-func download(id string, parts ...[]byte) *huma.StreamResponse {
+func download(c *caller, id string, parts ...[]byte) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		ctx.SetHeader("Content-Type", mediaMail)
 		ctx.SetHeader("Content-Disposition", `attachment; filename="`+id+`.eml"`) // an id that was found has no quotes
-		for _, part := range parts {
-			if _, err := ctx.BodyWriter().Write(part); err != nil {
-				return // the client is gone
-			}
-		}
+		_, w := humago.Unwrap(ctx)
+		_ = c.memory.Send(w, parts...) // a client that is gone reads nothing
 	}}
 }
 

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/waypost/waypost/client"
+	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 func TestAMailIsAcceptedDeliveredAndShown(t *testing.T) {
@@ -350,6 +353,32 @@ func TestATestKeysMailGoesToTheSandbox(t *testing.T) {
 	}
 }
 
+func TestNoKeyReadsThePlatformsOwnSecurityMail(t *testing.T) {
+	w := newWorld(t)
+	// As the panel writes to people while no mail leaves.
+	_, err := w.options.Accepter.Accept(t.Context(), waypost.Submission{
+		Principal:  waypost.Principal{Platform: true, Test: true, Scopes: waypost.AllScopes(), FromPolicy: waypost.FromReplace},
+		OperatorID: waypost.PlatformOperatorID, Source: "notice", Protocol: "HTTP", Kind: waypost.KindSecurity, Recipients: []string{"boss@example.com"},
+		Message: []byte("From: no-reply@platform.example\r\nSubject: Link for boss 483921\r\n\r\nhttps://waypost.test/reset/s3cret\r\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := w.root.For(waypost.PlatformOperatorID)
+	var all []client.SandboxMail
+	for end := time.Now().Add(10 * time.Second); len(all) == 0 && time.Now().Before(end); {
+		all = collect(t, root.Sandbox(t.Context()))
+	}
+	if len(all) != 1 || all[0].Kind != "security" || all[0].Subject != "" || all[0].To != "boss@example.com" {
+		t.Fatalf("the sandbox of the platform = %+v", all)
+	}
+	if one, err := root.SandboxMail(t.Context(), all[0].ID); err != nil || one.Subject != "" {
+		t.Errorf("SandboxMail = %+v, %v", one, err)
+	}
+	_, err = root.SandboxRaw(t.Context(), all[0].ID)
+	wantRefusal(t, err, 403, "content_hidden", "")
+}
+
 func TestControlActions(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
@@ -414,4 +443,73 @@ func TestCancelOfADeliveryUnderWayIsPending(t *testing.T) {
 	}
 	close(asked)
 	c.until(t, d.MessageID, "cancelled")
+}
+
+// stuck is a client that takes nothing until it is let go.
+type stuck struct {
+	*httptest.ResponseRecorder
+	writing chan struct{} // something is there for it
+	free    chan struct{}
+}
+
+// Write implements http.ResponseWriter.
+func (s *stuck) Write(b []byte) (int, error) {
+	select {
+	case s.writing <- struct{}{}:
+	default:
+	}
+	<-s.free
+	return s.ResponseRecorder.Write(b)
+}
+
+func TestSlowDownloadsHoldOnlySoMuchMailInMemory(t *testing.T) {
+	w := newWorld(t, func(o *api.Options) { o.Memory = web.NewMemory(web.MemoryOptions{Wait: 20 * time.Millisecond}) })
+	h := api.New(w.options) // the same memory
+	live, other := w.tenant(t, "Acme"), w.tenant(t, "Other")
+	tests := w.key(t, live.id, auth.CreateRequest{Test: true})
+	m := mail()
+	m.Text = strings.Repeat(strings.Repeat("0123456789", 7)+"\n", 8000)
+	id, theirs := tests.send(t, m).ID, other.send(t, m).ID
+	tests.until(t, id, "delivered")
+	slowly := func(path string) func() *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Authorization", "Bearer "+live.Key)
+		s := &stuck{ResponseRecorder: httptest.NewRecorder(), writing: make(chan struct{}, 1), free: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.ServeHTTP(s, r)
+		}()
+		<-s.writing
+		return func() *httptest.ResponseRecorder {
+			close(s.free)
+			<-done
+			return s.ResponseRecorder
+		}
+	}
+	boxed := collect(t, live.Sandbox(t.Context()))[0].ID
+	for _, path := range []string{"/v1/messages/" + id + "/raw", "/v1/sandbox/messages/" + boxed + "/raw"} {
+		var slow []func() *httptest.ResponseRecorder
+		for range 3 {
+			slow = append(slow, slowly(path))
+		}
+		res, text := request(t, http.MethodGet, w.url+path, live.Key, nil)
+		wantProblem(t, res, text, 503, "content_busy", "")
+		if res.Header.Get("Retry-After") != "5" {
+			t.Errorf("Retry-After: %q", res.Header.Get("Retry-After"))
+		}
+		if res, _ := request(t, http.MethodGet, w.url+"/v1/messages/"+theirs+"/raw", other.Key, nil); res.StatusCode != http.StatusOK {
+			t.Errorf("another operator gets %d", res.StatusCode)
+		}
+		if _, err := live.SandboxMail(t.Context(), boxed); err != nil {
+			t.Error(err)
+		}
+		var whole string
+		for _, end := range slow {
+			whole = end().Body.String()
+		}
+		if res, text := request(t, http.MethodGet, w.url+path, live.Key, nil); res.StatusCode != http.StatusOK || text != whole || len(text) < 500_000 {
+			t.Errorf("afterwards: %d, %d and %d bytes", res.StatusCode, len(text), len(whole))
+		}
+	}
 }

@@ -14,7 +14,7 @@ func (s *server) registerSandbox() {
 	register(s, operation{
 		ID: "list-sandbox", Method: http.MethodGet, Path: "/v1/sandbox/messages", Tag: "Sandbox", Status: http.StatusOK,
 		Summary:     "List the sandbox",
-		Description: "Newest first. Mail of kind security is shown to keys of the platform only.",
+		Description: "Newest first. Mail of kind security is shown to keys of the platform only; that of the platform itself without its subject.",
 	}, s.listSandbox)
 	register(s, operation{
 		ID: "empty-sandbox", Method: http.MethodDelete, Path: "/v1/sandbox/messages", Tag: "Sandbox", Status: http.StatusOK,
@@ -27,7 +27,8 @@ func (s *server) registerSandbox() {
 	}, s.getSandbox)
 	register(s, operation{
 		ID: "get-sandbox-raw", Method: http.MethodGet, Path: "/v1/sandbox/messages/{id}/raw", Tag: "Sandbox", Status: http.StatusOK, Produces: mediaMail,
-		Summary: "Download a mail from the sandbox", Description: "As its recipient would have received it.",
+		Summary:     "Download a mail from the sandbox",
+		Description: "As its recipient would have received it. Mail of kind security of the platform itself is never shown: it lets in who manages everything.",
 	}, s.getSandboxRaw)
 }
 
@@ -45,10 +46,21 @@ type sandboxMail struct {
 }
 
 func showSandbox(m store.SandboxMail) sandboxMail {
-	return sandboxMail{
+	out := sandboxMail{
 		ID: m.ID, MessageID: m.MessageID, DeliveryID: m.DeliveryID, Kind: m.Kind, MailFrom: m.MailFrom, To: m.Recipient,
 		Subject: m.Subject, Size: m.Size, CreatedAt: stamp(m.Created),
 	}
+	if hiddenFromKeys(&m) {
+		out.Subject = ""
+	}
+	return out
+}
+
+// hiddenFromKeys reports whether the content of a mail is for no program: invitations and
+// password resets of people come from the platform, and who reads one becomes that person,
+// the owner perhaps. The panel opens them to the owner alone.
+func hiddenFromKeys(m *store.SandboxMail) bool {
+	return m.Kind == waypost.KindSecurity && m.OperatorID == waypost.PlatformOperatorID
 }
 
 func (s *server) listSandbox(ctx context.Context, c *caller, in *struct{ Paging }) (*answer[Page[sandboxMail]], error) {
@@ -63,11 +75,12 @@ func (s *server) listSandbox(ctx context.Context, c *caller, in *struct{ Paging 
 	return &answer[Page[sandboxMail]]{Page[sandboxMail]{Items: items(found, showSandbox), Next: next}}, nil
 }
 
+// findSandbox reads a mail in the sandbox, without its content.
 func (s *server) findSandbox(ctx context.Context, c *caller, id string) (store.SandboxMail, error) {
 	if !c.principal.Platform {
-		return s.Store.SandboxMail(ctx, c.operator(), id)
+		return s.Store.SandboxEntry(ctx, c.operator(), id)
 	}
-	m, err := s.Sandbox.SandboxAny(ctx, id)
+	m, err := s.Sandbox.SandboxAnyEntry(ctx, id)
 	if err == nil && m.OperatorID != c.operator() {
 		return store.SandboxMail{}, waypost.NewError(waypost.NotFound, "not_found", "there is no such mail in the sandbox")
 	}
@@ -87,7 +100,21 @@ func (s *server) getSandboxRaw(ctx context.Context, c *caller, in *ByID) (*huma.
 	if err != nil {
 		return nil, err
 	}
-	return download(m.ID, m.Data), nil
+	if hiddenFromKeys(&m) {
+		return nil, waypost.NewError(waypost.Forbidden, "content_hidden", "the content of the platform's security mail is not shown")
+	}
+	if err := s.remember(ctx, c, m.Size); err != nil {
+		return nil, err
+	}
+	if c.principal.Platform {
+		m, err = s.Sandbox.SandboxAny(ctx, m.ID)
+	} else {
+		m, err = s.Store.SandboxMail(ctx, c.operator(), m.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return download(c, m.ID, m.Data), nil
 }
 
 // removed tells how much was removed.

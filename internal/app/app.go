@@ -26,6 +26,7 @@ import (
 	"github.com/waypost/waypost/internal/smtpd"
 	"github.com/waypost/waypost/internal/submit"
 	"github.com/waypost/waypost/internal/verify"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // Options make an App.
@@ -58,6 +59,7 @@ type App struct {
 	started  time.Time
 
 	listeners atomic.Pointer[[]panel.Listener] // nil until all of them listen
+	unnamed   *web.Unnamed                     // nil without an HTTP listener
 
 	smtp     *smtpd.Server
 	cert     *certificate

@@ -106,10 +106,10 @@ func TestTheFirstLoginMakesTheOwnerOnce(t *testing.T) {
 }
 
 func TestTheFirstLoginGoesWhenTheOwnerIsMadeElsewhere(t *testing.T) {
-	c := settings(t, "WAYPOST_PUBLIC_URL=https://mail.example.test/waypost/")
+	c := settings(t, "WAYPOST_PUBLIC_URL=https://mail.example.test/")
 	f, users := firstLogin(t, c, slog.New(slog.DiscardHandler))
 	link := firstLink(t, c)
-	token, ok := strings.CutPrefix(link, "https://mail.example.test/waypost/first/")
+	token, ok := strings.CutPrefix(link, "https://mail.example.test/first/")
 	if !ok {
 		t.Fatal(link)
 	}

@@ -2,10 +2,12 @@ package app
 
 import (
 	"net/http"
+	"net/netip"
 
 	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/verify"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // listenHTTP serves the panel, the API, and what load balancers ask.
@@ -17,6 +19,7 @@ func (a *App) listenHTTP() error {
 	o := api.Options{
 		Store: a.Store, Accounts: a.Accounts, Directory: a.Directory, Auth: a.Auth, Accepter: a.Submit, Queue: a.Queue,
 		Sandbox: a.System, Platform: a.Platform, TrustedProxies: a.Config.TrustedProxies,
+		Memory:         web.NewMemory(web.MemoryOptions{}),
 		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log, Asks: verify.NewAsks(),
 	}
 	o.PlatformDNS = a.Base
@@ -41,6 +44,10 @@ func (a *App) listenHTTP() error {
 		return err
 	}
 	mux.Handle("/", pages)
-	a.serveHTTP(ListenHTTP, listener, mux)
+	a.unnamed = web.NewUnnamed(web.Front{Proxies: a.Config.TrustedProxies}, func(peer netip.Addr) {
+		a.Log.Warn("requests come through a proxy that is not trusted: all its clients count as one, and lock each other out; "+
+			"if it is yours, name it in WAYPOST_TRUSTED_PROXIES", obs.KeyPeer, peer.String())
+	})
+	a.serveHTTP(ListenHTTP, listener, a.unnamed.Watch(mux))
 	return nil
 }

@@ -20,6 +20,10 @@ type audited struct {
 // pingTimeout bounds how long a page waits for the database to answer.
 const pingTimeout = 3 * time.Second
 
+// unnamedShown is how long a proxy that is not trusted is told of after its last request:
+// somebody may just have tried something.
+const unnamedShown = time.Hour
+
 // Machine tells the panel what this process knows about itself.
 func (a *App) Machine(ctx context.Context) panel.Machine {
 	m := panel.Machine{Version: a.version, Started: a.started, DiskReserve: max(a.Config.DiskReserve, 0)}
@@ -41,6 +45,11 @@ func (a *App) Machine(ctx context.Context) panel.Machine {
 	began := time.Now()
 	m.DatabaseDown = a.System.Ping(ctx) != nil
 	m.DatabaseTook = time.Since(began)
+	if a.unnamed != nil {
+		if peer, at := a.unnamed.Last(); peer.IsValid() && time.Since(at) < unnamedShown {
+			m.UnnamedProxy = peer.String()
+		}
+	}
 	if last := a.audited.Load(); last != nil {
 		m.AuditAt, m.AuditFindings = last.at, last.findings
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/waypost/waypost/internal/app"
@@ -74,6 +76,60 @@ func TestTheFirstLinkOpensAPageAndMailsLeadToTheListener(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// notes collect the log of a running server.
+type notes struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (n *notes) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.Write(b)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.String()
+}
+
+func TestAProxyThatIsNotTrustedIsLoggedOnceAndShown(t *testing.T) {
+	for name, env := range map[string][]string{"as the documentation had it": {"WAYPOST_PUBLIC_URL=https://mail.example.test"}, "named": {"WAYPOST_TRUSTED_PROXIES=127.0.0.1"}} {
+		t.Run(name, func(t *testing.T) {
+			log := &notes{}
+			a, err := app.New(t.Context(), app.Options{Config: settings(t, env...), Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop(t, a)
+			for range 2 {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.Addr(app.ListenHTTP).String()+"/sign-in", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("X-Forwarded-For", "192.0.2.7")
+				res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+			}
+			want, shown := 1, "127.0.0.1"
+			if name == "named" {
+				want, shown = 0, ""
+			}
+			if n := strings.Count(log.String(), "WAYPOST_TRUSTED_PROXIES"); n != want {
+				t.Errorf("%d warnings:\n%s", n, log)
+			}
+			if m := a.Machine(t.Context()); m.UnnamedProxy != shown {
+				t.Errorf("%q", m.UnnamedProxy)
+			}
+		})
+	}
 }
 
 func TestTheUseOfKeysIsKeptWhenTheServerStops(t *testing.T) {

@@ -13,7 +13,7 @@ func TestASecretThatWaitsForItsFirstCodeCanBeShownAgain(t *testing.T) {
 	if _, err := p.Enrolled(t.Context(), s); waypost.AsError(err).Code != "totp_not_enrolled" {
 		t.Errorf("%v", err)
 	}
-	first, err := p.Enroll(t.Context(), s)
+	first, err := p.Enroll(t.Context(), s, good)
 	if err != nil {
 		t.Fatal(err)
 	}

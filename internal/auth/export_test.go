@@ -8,22 +8,16 @@ func (u *Users) CheapHashes() { u.hash.cost = cost{memory: 16, time: 1, threads:
 // OtherHashes makes them cost a little more than CheapHashes.
 func (u *Users) OtherHashes() { u.hash.cost = cost{memory: 24, time: 1, threads: 1} }
 
-// OccupyHashes takes all slots for hashes until release.
+// OccupyHashes takes the slot that strangers have for hashes until release.
 func (u *Users) OccupyHashes(ctx context.Context) (release func()) {
-	for range hashSlots {
-		if err := u.hash.enter(ctx); err != nil {
-			panic(err)
-		}
+	if err := u.hash.strangers.enter(ctx); err != nil {
+		panic(err)
 	}
-	return func() {
-		for range hashSlots {
-			u.hash.leave()
-		}
-	}
+	return u.hash.strangers.leave
 }
 
-// WaitingForHashes is how many wait for a slot or have one.
-func (u *Users) WaitingForHashes() int { return len(u.hash.waiting) }
+// WaitingForHashes is how many strangers wait for the slot or have it.
+func (u *Users) WaitingForHashes() int { return len(u.hash.strangers.waiting) }
 
 // MaxWaiting is how many may.
 const MaxWaiting = hashSlots + hashWaiting
@@ -32,7 +26,7 @@ const MaxWaiting = hashSlots + hashWaiting
 const MaxBuckets = maxBuckets
 
 // Throttled counts the keys that the throttle of clients remembers.
-func (u *Users) Throttled() int { return len(u.clients.buckets) }
+func (u *Users) Throttled() int { return len(u.clients.networks.buckets) }
 
 // CommonPasswords is the list of them.
 func CommonPasswords() string { return commonPasswords }

@@ -72,16 +72,52 @@ func usualCost() cost { return cost{memory: 19 * 1024, time: 2, threads: 1} }
 const (
 	saltSize    = 16
 	keySize     = 32
-	hashSlots   = 2  // hashes at once: 38 MiB
-	hashWaiting = 64 // and this many wait, about a second
+	hashSlots   = 1  // hashes at once in each line: 38 MiB in both
+	hashWaiting = 64 // and this many wait, about two seconds
 )
 
-// hasher makes and checks hashes of passwords. However many ask, it takes the memory of
-// hashSlots.
-type hasher struct {
-	cost    cost
+// line lets some in at once, and some others wait for that.
+type line struct {
 	slots   chan struct{}
-	waiting chan struct{}
+	waiting chan struct{} // and those who are in
+}
+
+func newLine() line {
+	return line{slots: make(chan struct{}, hashSlots), waiting: make(chan struct{}, hashSlots+hashWaiting)}
+}
+
+// busy reports whether the next one has to wait.
+func (l *line) busy() bool { return len(l.slots) == cap(l.slots) }
+
+// enter waits for a slot; leave gives it back.
+func (l *line) enter(ctx context.Context) error {
+	select {
+	case l.waiting <- struct{}{}:
+	default:
+		return waypost.NewError(waypost.Unavailable, "busy", "too many people sign in right now: try again in a moment")
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		<-l.waiting
+		return fmt.Errorf("wait for a hash: %w", ctx.Err())
+	}
+}
+
+func (l *line) leave() {
+	<-l.slots
+	<-l.waiting
+}
+
+// hasher makes and checks hashes of passwords. However many ask, it takes the memory of its
+// slots. Strangers, who may be as many as they like, have a line of their own, so that who
+// has proved something, or comes from where the user signed in before, does not wait behind
+// them.
+type hasher struct {
+	cost      cost
+	strangers line
+	known     line
 }
 
 func newHasher(memory uint32) *hasher {
@@ -89,43 +125,23 @@ func newHasher(memory uint32) *hasher {
 	if memory > 0 {
 		c.memory = memory
 	}
-	return &hasher{cost: c, slots: make(chan struct{}, hashSlots), waiting: make(chan struct{}, hashSlots+hashWaiting)}
+	return &hasher{cost: c, strangers: newLine(), known: newLine()}
 }
 
-// enter waits for a slot; leave gives it back.
-func (h *hasher) enter(ctx context.Context) error {
-	select {
-	case h.waiting <- struct{}{}:
-	default:
-		return waypost.NewError(waypost.Unavailable, "busy", "too many people sign in right now: try again in a moment")
-	}
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		<-h.waiting
-		return fmt.Errorf("wait for a hash: %w", ctx.Err())
-	}
-}
-
-func (h *hasher) leave() {
-	<-h.slots
-	<-h.waiting
-}
-
-// hash returns the argon2id hash of a password as a PHC string.
+// hash returns the argon2id hash of a password as a PHC string. No stranger sets a password.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	if err := h.known.enter(ctx); err != nil {
 		return "", err
 	}
-	defer h.leave()
+	defer h.known.leave()
 	salt := random(saltSize)
 	return phc(h.cost, salt, h.cost.key(password, salt, keySize)), nil
 }
 
 // verify reports whether a password belongs to a PHC string, and whether that should be
-// made anew at today's cost. Without a string it takes as long, and the answer is no.
-func (h *hasher) verify(ctx context.Context, stored, password string) (ok, stale bool, err error) {
+// made anew at today's cost. Without a string it takes as long, and the answer is no. It waits
+// in one of the lines.
+func (h *hasher) verify(ctx context.Context, l *line, stored, password string) (ok, stale bool, err error) {
 	nobody := stored == ""
 	if nobody {
 		stored = phc(h.cost, random(saltSize), random(keySize))
@@ -137,10 +153,10 @@ func (h *hasher) verify(ctx context.Context, stored, password string) (ok, stale
 	if len(password) > maxPassword { // no password is
 		password, nobody = "", true
 	}
-	if err := h.enter(ctx); err != nil {
+	if err := l.enter(ctx); err != nil {
 		return false, false, err
 	}
-	defer h.leave()
+	defer l.leave()
 	same := subtle.ConstantTimeCompare(c.key(password, salt, len(key)), key) == 1
 	return same && !nobody, c != h.cost || len(key) != keySize, nil
 }

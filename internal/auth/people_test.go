@@ -209,6 +209,7 @@ func TestUsersThatMakeNoSenseAreRefused(t *testing.T) {
 		"long login":           {func(n *auth.NewUser) { n.Login = strings.Repeat("a", 101) }, good, "invalid", "login"},
 		"invisible login":      {func(n *auth.NewUser) { n.Login = "an\u200bn" }, good, "invalid", "login"},
 		"confusable login":     {func(n *auth.NewUser) { n.Login = "аnn" }, good, "invalid", "login"},
+		"another's address":    {func(n *auth.NewUser) { n.Login = "boss@example.test" }, good, "login_not_own", "login"},
 		"used login":           {func(n *auth.NewUser) { n.Login = " TAKEN" }, good, "login_used", "login"},
 		"no role":              {func(n *auth.NewUser) { n.Role = "king" }, good, "invalid", "role"},
 		"role of the platform": {func(n *auth.NewUser) { n.Role = waypost.RoleSupport }, good, "invalid", "role"},

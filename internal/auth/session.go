@@ -14,7 +14,6 @@ const (
 	tokenBytes = 32 // 256 bits: there is nothing to guess, so their hash needs no salt
 
 	sessionAge   = 30 * 24 * time.Hour // whatever happens
-	sessionIdle  = 12 * time.Hour      // unused
 	sessionCache = 5 * time.Second     // how long one is in memory; Changed is quicker
 	seenEvery    = time.Minute         // how often it is written that one is used
 )
@@ -81,17 +80,28 @@ func signedOut() error {
 	return waypost.NewError(waypost.Unauthenticated, "signed_out", "sign in first")
 }
 
-// Session returns the session of a token that came from an address. The error is
-// Unauthenticated if the token is not valid; any other error says nothing about it.
+// Session returns the session of a token that came from an address, and counts as its use.
+// The error is Unauthenticated if the token is not valid; any other error says nothing about
+// it.
 func (u *Users) Session(ctx context.Context, token, peer string) (Session, error) {
+	return u.session(ctx, token, peer, true)
+}
+
+// SessionUnattended is Session for what a browser asks for by itself. It is no use of the
+// session: a page that is left open must not keep it alive.
+func (u *Users) SessionUnattended(ctx context.Context, token, peer string) (Session, error) {
+	return u.session(ctx, token, peer, false)
+}
+
+func (u *Users) session(ctx context.Context, token, peer string, used bool) (Session, error) {
 	hash, ok := tokenHash(token)
 	if !ok {
 		return Session{}, signedOut()
 	}
 	now := u.now()
 	c, ok, generation := u.sessions.get(hash)
-	if !ok || now.Sub(c.read) >= sessionCache || !now.Before(c.session.Expires) || now.Sub(c.session.Seen) >= sessionIdle {
-		session, user, err := u.store.SessionByHash(ctx, hash[:], now, now.Add(-sessionIdle))
+	if !ok || now.Sub(c.read) >= sessionCache || !now.Before(c.session.Expires) || now.Sub(c.session.Seen) >= waypost.SessionIdle {
+		session, user, err := u.store.SessionByHash(ctx, hash[:], now, now.Add(-waypost.SessionIdle))
 		if missing(err) {
 			return Session{}, signedOut()
 		}
@@ -101,7 +111,7 @@ func (u *Users) Session(ctx context.Context, token, peer string) (Session, error
 		c = cachedSession{session: session, user: user, read: now}
 		u.sessions.put(generation, hash, c)
 	}
-	if now.Sub(c.session.Seen) >= seenEvery {
+	if used && now.Sub(c.session.Seen) >= seenEvery {
 		// In memory first, so that requests that come together do not all write.
 		c.session.Seen, c.session.Peer = now.UTC().Truncate(time.Millisecond), peer
 		u.sessions.put(generation, hash, c)
@@ -127,7 +137,7 @@ func (u *Users) SignOut(ctx context.Context, s Session) error {
 // Sessions lists the sessions of a user that have not ended, the newest first.
 func (u *Users) Sessions(ctx context.Context, userID string) ([]waypost.UserSession, error) {
 	now := u.now()
-	return u.store.UserSessions(ctx, userID, now, now.Add(-sessionIdle))
+	return u.store.UserSessions(ctx, userID, now, now.Add(-waypost.SessionIdle))
 }
 
 // SignIns lists where and when a user signed in lately, the newest first, as far as it is

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,34 @@ func TestASessionEndsUnusedAndAtItsAge(t *testing.T) {
 	if list, err := p.Sessions(t.Context(), s.User.ID); len(list) != 0 || err != nil {
 		t.Error(list, err)
 	}
+}
+
+// A page that is left open asks for its parts, and is no person.
+func TestASessionThatOnlyPagesUseEnds(t *testing.T) {
+	p := newPeople(t)
+	p.user(t, "", "ann", waypost.RoleOwner)
+	token, _ := p.signIn(t, "ann", home)
+	p.calls.take()
+	for range 12*60 - 1 {
+		p.pass(time.Minute)
+		if s, err := p.SessionUnattended(t.Context(), token, away); err != nil || s.Peer != away {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	if seen := p.calls.take(); slices.Contains(seen, "TouchSession") {
+		t.Error("it was written that the session is used")
+	}
+	if _, err := p.Session(t.Context(), token, home); err != nil { // somebody is there, at the last moment
+		t.Fatal(err)
+	}
+	p.pass(12*time.Hour - time.Second)
+	if _, err := p.SessionUnattended(t.Context(), token, home); err != nil {
+		t.Fatal(err)
+	}
+	p.pass(time.Second)
+	_, err := p.SessionUnattended(t.Context(), token, home)
+	wantCode(t, err, waypost.Unauthenticated, "signed_out")
+	wantSignedOut(t, p, token)
 }
 
 func TestSessionsAreListedAndRevoked(t *testing.T) {

@@ -46,7 +46,8 @@ func startAgain() error {
 // RateLimited; and Unavailable while too many sign in.
 func (u *Users) SignIn(ctx context.Context, login, password, peer, agent string) (SignedIn, error) {
 	now, network := u.now(), networkOf(peer)
-	if ok, _ := u.clients.take(now, network.String()); !ok {
+	ok, crowded := u.clients.take(now, peer)
+	if !ok {
 		return SignedIn{}, throttled()
 	}
 	login, valid := NormalizeLogin(login)
@@ -54,12 +55,24 @@ func (u *Users) SignIn(ctx context.Context, login, password, peer, agent string)
 	if err != nil && !missing(err) {
 		return SignedIn{}, err
 	}
+	line := &u.hash.strangers
+	if crowded || line.busy() {
+		known, err := u.knows(ctx, user, network)
+		switch {
+		case err != nil:
+			return SignedIn{}, err
+		case known:
+			line = &u.hash.known
+		case crowded:
+			return SignedIn{}, throttled()
+		}
+	}
 	if valid {
 		if err := u.allow(ctx, u.passwords, login, user, network, peer, waypost.DetailWrongPasswords); err != nil {
 			return SignedIn{}, err
 		}
 	}
-	ok, stale, err := u.hash.verify(ctx, secrets.Password, password)
+	ok, stale, err := u.hash.verify(ctx, line, secrets.Password, password)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -91,11 +104,10 @@ func (u *Users) allow(ctx context.Context, g *guesses, key string, user waypost.
 		// Beside the answer, so that it takes no longer than for nobody.
 		u.background.Go(func() { u.recordThrottled(context.WithoutCancel(ctx), user, peer, what, now) })
 	}
-	peers, err := u.store.SessionPeers(ctx, user.ID)
+	known, err := u.knows(ctx, user, network)
 	if err != nil {
 		return err
 	}
-	known := network.IsValid() && slices.ContainsFunc(peers, func(p string) bool { return networkOf(p) == network })
 	if !known {
 		return throttled()
 	}
@@ -103,6 +115,15 @@ func (u *Users) allow(ctx context.Context, g *guesses, key string, user waypost.
 		return throttled()
 	}
 	return nil
+}
+
+// knows reports whether a user, who may be nobody, signed in from a network in the last month.
+func (u *Users) knows(ctx context.Context, user waypost.User, network netip.Prefix) (bool, error) {
+	peers, err := u.store.SessionPeers(ctx, user.ID)
+	if err != nil {
+		return false, err
+	}
+	return network.IsValid() && slices.ContainsFunc(peers, func(p string) bool { return networkOf(p) == network }), nil
 }
 
 func (u *Users) recordThrottled(ctx context.Context, user waypost.User, peer string, what waypost.DetailCode, now time.Time) {
@@ -152,7 +173,7 @@ func (u *Users) state(user waypost.User, secrets waypost.UserSecrets, now time.T
 // that SignIn has to be asked again.
 func (u *Users) SecondStep(ctx context.Context, sealed, code, peer, agent string) (SignedIn, error) {
 	now, network := u.now(), networkOf(peer)
-	if ok, _ := u.clients.take(now, network.String()); !ok {
+	if ok, _ := u.clients.take(now, peer); !ok { // a crowded site is none of its concern: only passwords cost much
 		return SignedIn{}, throttled()
 	}
 	var st state

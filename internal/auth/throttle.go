@@ -107,6 +107,37 @@ func (g *guesses) forget(user string, network netip.Prefix) {
 	g.known.forget(from{user, network})
 }
 
+// perSite is how many networks of one site may be at their limit at once.
+const perSite = 4
+
+// visitors limit what clients try. A holder of many networks could try in all of them, so
+// their site is counted, too, with room for several networks.
+type visitors struct {
+	networks *throttle[netip.Prefix]
+	sites    *throttle[netip.Prefix]
+}
+
+func newVisitors(burst int, every time.Duration) *visitors {
+	return &visitors{
+		networks: newThrottle[netip.Prefix](burst, every),
+		sites:    newThrottle[netip.Prefix](perSite*burst, every/perSite),
+	}
+}
+
+// take counts a try of a client and reports whether it may go on. It is crowded where others
+// of the site tried too much: the client may be a mere neighbor of theirs.
+func (v *visitors) take(now time.Time, peer string) (ok, crowded bool) {
+	addr, _ := netip.ParseAddr(peer)
+	if ok, _ := v.networks.take(now, waypost.PeerNetwork(addr)); !ok {
+		return false, false
+	}
+	if site := waypost.PeerSite(addr); site.IsValid() {
+		ok, _ := v.sites.take(now, site)
+		return true, !ok
+	}
+	return true, false
+}
+
 // networkOf is what counts as one client. An address that is none is a client, too.
 func networkOf(peer string) netip.Prefix {
 	addr, _ := netip.ParseAddr(peer)

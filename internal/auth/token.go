@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,13 +102,14 @@ func (u *Users) issueFor(
 	return issued, nil
 }
 
-// RequestReset makes tokens for the user with a login or, if there is none, for the users
-// with an address, who may be several: mostly one, or nobody. It takes as long for nobody;
+// RequestReset makes tokens for the user with a login and for the users with an address, who
+// may be several: mostly one, or nobody. Whoever has somebody's address for a login must not
+// keep that person from its link. It takes as long for nobody;
 // who mails them must do so beside the answer, and the answer must be the same. The error
 // is RateLimited for a client who asks too often.
 func (u *Users) RequestReset(ctx context.Context, loginOrEmail, peer string) ([]Issued, error) {
 	now := u.now()
-	if ok, _ := u.askers.take(now, networkOf(peer).String()); !ok {
+	if ok, crowded := u.askers.take(now, peer); !ok || crowded {
 		return nil, throttled()
 	}
 	login, _ := NormalizeLogin(loginOrEmail)
@@ -123,8 +125,9 @@ func (u *Users) RequestReset(ctx context.Context, loginOrEmail, peer string) ([]
 	if err != nil {
 		return nil, err
 	}
-	if user.ID != "" && !user.Disabled && user.Email != "" {
-		list = []waypost.User{user}
+	known := func(other waypost.User) bool { return other.ID == user.ID }
+	if user.ID != "" && !user.Disabled && user.Email != "" && !slices.ContainsFunc(list, known) {
+		list = append(list, user)
 	}
 	var issued []Issued
 	var tokens []waypost.UserToken

@@ -35,8 +35,12 @@ type Enrollment struct {
 func totpContext(userID string) string { return "user.totp/" + userID }
 
 // Enroll makes a secret for the user of a session; one that waits for its first code is
-// replaced. The error is Conflict if TOTP is on.
-func (u *Users) Enroll(ctx context.Context, s Session) (Enrollment, error) {
+// replaced. It takes the password: who finds a browser open must not lock its user out. Errors
+// are those of VerifyPassword, and Conflict if TOTP is on.
+func (u *Users) Enroll(ctx context.Context, s Session, password string) (Enrollment, error) {
+	if err := u.VerifyPassword(ctx, s, password); err != nil {
+		return Enrollment{}, err
+	}
 	key, err := u.totpKey(s.User.Login, random(totpSecret))
 	if err != nil {
 		return Enrollment{}, err
@@ -132,18 +136,19 @@ func (u *Users) Confirm(ctx context.Context, s Session, code string) (recovery [
 }
 
 // DisableTOTP stops asking the user of a session for codes and ends the user's other
-// sessions. Errors are those of VerifyPassword.
-func (u *Users) DisableTOTP(ctx context.Context, s Session, password string) error {
+// sessions. It reports whether the user was asked for any. Errors are those of VerifyPassword.
+func (u *Users) DisableTOTP(ctx context.Context, s Session, password string) (bool, error) {
 	if err := u.VerifyPassword(ctx, s, password); err != nil {
-		return err
+		return false, err
 	}
 	defer u.Changed(ctx)
 	return u.store.DropTOTP(ctx, s.Actor(), s.User.OperatorID, s.User.ID, s.ID, u.now())
 }
 
 // DropTOTP stops asking a user of an operator for codes, and ends the user's sessions: for
-// who helps somebody that lost app and recovery codes. The error is NotFound.
-func (u *Users) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID string) error {
+// who helps somebody that lost app and recovery codes. It reports whether the user was asked
+// for any. The error is NotFound.
+func (u *Users) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID string) (bool, error) {
 	defer u.Changed(ctx)
 	return u.store.DropTOTP(ctx, by, operatorID, userID, "", u.now())
 }

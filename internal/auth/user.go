@@ -41,7 +41,7 @@ type UserStore interface {
 	RecoveryCodes(ctx context.Context, userID string) (int64, error)
 	ProposeTOTP(ctx context.Context, userID string, sealed []byte) error
 	ConfirmTOTP(ctx context.Context, by waypost.Actor, userID string, proposed []byte, step int64, recovery []waypost.UserToken, keep string, now time.Time) error
-	DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) error
+	DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) (bool, error)
 
 	SessionByHash(ctx context.Context, hash []byte, now, idle time.Time) (waypost.UserSession, waypost.User, error)
 	StartSession(ctx context.Context, by waypost.Actor, s waypost.UserSession, hash []byte, password string, second waypost.SecondFactor) error
@@ -69,9 +69,9 @@ type UsersOptions struct {
 
 // Users authenticates people. It is safe for concurrent use. Signing in goes like this:
 //
-//  1. Who asks too often from one network, or about one login, waits; a network that the
-//     user signed in from in the last month is counted apart, so that no stranger can lock
-//     a user out. Nodes count apart, too.
+//  1. Who asks too often from one network or site, or about one login, waits; a network that
+//     the user signed in from in the last month is counted apart and has a slot for hashes
+//     of its own, so that no stranger can lock a user out. Nodes count apart, too.
 //  2. SignIn looks the login up and compares the password, or with nobody's: known and
 //     unknown, disabled and invited logins take the same time and get the same answer.
 //  3. With TOTP on, the answer is a sealed state that is good for five minutes, and
@@ -94,11 +94,11 @@ type Users struct {
 
 	sessions *cache[[sha256.Size]byte, cachedSession]
 
-	clients   *throttle[string] // networks that sign in
+	clients   *visitors         // who sign in
 	passwords *guesses          // by login
 	codes     *guesses          // by user
 	own       *throttle[string] // users who type their password again
-	askers    *throttle[string] // networks that ask for resets
+	askers    *visitors         // who ask for resets
 	resets    *throttle[string] // users who are sent one
 	invites   *throttle[string] // operators that invite
 
@@ -125,13 +125,13 @@ func NewUsers(o UsersOptions) *Users {
 	return &Users{
 		store: o.Store, ring: o.Ring, issuer: o.Issuer, now: o.Now, log: o.Log, hash: newHasher(o.HashMemory),
 		sessions: newCache[[sha256.Size]byte, cachedSession](cachedSessions),
-		clients:  newThrottle[string](30, 5*time.Second),
+		clients:  newVisitors(30, 5*time.Second),
 		// Of the passwords that are let through a guesser tries some 1,400 a day, of a million
 		// codes some 290 a day, of which three are right at any time (RFC 6238 section 5.2).
 		passwords: newGuesses(10, time.Minute),
 		codes:     newGuesses(5, 5*time.Minute),
 		own:       newThrottle[string](5, time.Minute),
-		askers:    newThrottle[string](10, time.Minute),
+		askers:    newVisitors(10, time.Minute),
 		resets:    newThrottle[string](3, 20*time.Minute),
 		invites:   newThrottle[string](20, time.Minute),
 	}
@@ -210,7 +210,36 @@ func (u *Users) newUser(n NewUser) (waypost.User, error) {
 	if user.Login, ok = NormalizeLogin(n.Login); !ok {
 		return user, waypost.FieldError("login", fmt.Sprintf("at most %d letters without accents, digits and . _ - @ +", maxLogin))
 	}
-	return user, checkUser(&user)
+	if err := checkUser(&user); err != nil {
+		return user, err
+	}
+	if user.Email == "" && user.SignsInByMail() {
+		user.Email = user.Login
+	}
+	if user.SignsInByMail() && user.Login != user.Email {
+		return user, &waypost.Error{
+			Kind: waypost.Invalid, Code: "login_not_own", Field: "login", Message: "a login that is an e-mail address has to be the user's own address",
+		}
+	}
+	return user, nil
+}
+
+// loginFollows takes a new address of a user over into a login that is an address. Users from
+// before there was such a rule stay as they are until their address is changed.
+func loginFollows(before waypost.User, user *waypost.User) error {
+	user.Login = before.Login
+	if user.Email == before.Email || !before.SignsInByMail() {
+		return nil
+	}
+	login, ok := NormalizeLogin(user.Email)
+	if !ok || login != user.Email {
+		return &waypost.Error{
+			Kind: waypost.Invalid, Code: "address_is_login", Field: "email",
+			Message: fmt.Sprintf("the login is this address: it takes one of at most %d letters without accents, digits and . _ - @ +", maxLogin),
+		}
+	}
+	user.Login = login
+	return nil
 }
 
 // checkUser checks what can be changed of a user and brings it into the form that is kept.
@@ -278,12 +307,18 @@ func (u *Users) ByLogin(ctx context.Context, login string) (waypost.User, error)
 
 // Change edits a user of an operator: address, name, role, language, time zone, Disabled.
 // A new role and Disabled end the user's sessions, a new address the links mailed to the
-// old one. Errors are Invalid with a field, NotFound, and Conflict for the last owner.
+// old one; a login that is an address changes with it. Errors are Invalid with a field,
+// NotFound, and Conflict for the last owner and for an address that another user signs in
+// with.
 func (u *Users) Change(ctx context.Context, by waypost.Actor, operatorID, id string, edit func(*waypost.User)) (waypost.User, error) {
 	defer u.Changed(ctx)
 	return u.store.SaveUser(ctx, by, operatorID, id, u.now(), func(user *waypost.User) error {
+		before := *user
 		edit(user)
-		return checkUser(user)
+		if err := checkUser(user); err != nil {
+			return err
+		}
+		return loginFollows(before, user)
 	})
 }
 
@@ -310,7 +345,7 @@ func (u *Users) verifyOwn(ctx context.Context, s Session, password string) (stri
 	if err != nil {
 		return "", err
 	}
-	ok, _, err := u.hash.verify(ctx, secrets.Password, password)
+	ok, _, err := u.hash.verify(ctx, &u.hash.known, secrets.Password, password)
 	if err != nil {
 		return "", err
 	}

@@ -73,6 +73,15 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 	}
 }
 
+func TestAPathBelowWhichThePanelCannotLiveIsRefused(t *testing.T) {
+	for _, address := range []string{"https://example.net/mail", "https://example.net/mail/", "https://example.net/%2F"} {
+		refused(t, "", []string{"WAYPOST_PUBLIC_URL=" + address}, "WAYPOST_PUBLIC_URL: ", "has a path", "https://mail.example.net")
+	}
+	if c := parse(t, "", "WAYPOST_PUBLIC_URL=https://example.net/"); c.PublicURL.String() != "https://example.net" {
+		t.Error(c.PublicURL)
+	}
+}
+
 func TestBadUpstreamsAreRefusedWithoutQuotingThem(t *testing.T) {
 	for _, text := range []string{
 		"relay.example", "relay.example:25", "http://relay.example", "smtp:relay.example", "smtp://", "smtp://relay.example:0",

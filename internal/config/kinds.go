@@ -470,10 +470,27 @@ func mailbox() kind[waypost.Address] {
 	}
 }
 
-var errPublicURL = errors.New("not http:// or https:// with host[:port][/path]")
+var (
+	errWebURL = errors.New("not http:// or https:// with host[:port][/path]")
+	errOrigin = errors.New("has a path, and pages live at the root of a host only; give them one of their own, such as https://mail.example.net")
+)
+
+// originURL is the address of a host. Pages, forms and cookies are at its root, so below a
+// path they would lead to the neighbors there.
+func originURL() kind[*url.URL] {
+	k := webURL()
+	of := k.check
+	k.check = func(u *url.URL) error {
+		if err := of(u); err != nil || u == nil || u.Path == "" {
+			return err
+		}
+		return errOrigin
+	}
+	return k
+}
 
 // publicURL is where others reach us, without a trailing slash, or nil.
-func publicURL() kind[*url.URL] {
+func webURL() kind[*url.URL] {
 	return kind[*url.URL]{
 		parse: func(s string) (*url.URL, error) {
 			if s == "" {
@@ -481,7 +498,7 @@ func publicURL() kind[*url.URL] {
 			}
 			u, err := url.Parse(strings.TrimRight(s, "/"))
 			if err != nil {
-				return nil, errPublicURL
+				return nil, errWebURL
 			}
 			return u, nil
 		},
@@ -497,10 +514,10 @@ func publicURL() kind[*url.URL] {
 			}
 			if (u.Scheme != "https" && u.Scheme != "http") || u.Opaque != "" || u.User != nil ||
 				u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-				return errPublicURL
+				return errWebURL
 			}
 			if _, err := parseHost(u.Hostname()); err != nil {
-				return errPublicURL
+				return errWebURL
 			}
 			return nil
 		},

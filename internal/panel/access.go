@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/waypost/waypost/internal/auth"
@@ -87,7 +88,11 @@ func (p *panel) page(pg page) http.Handler {
 			p.fail(q, waypost.NewError(waypost.Forbidden, "suspended_reads", "a suspended operator changes nothing"))
 			return
 		}
-		if err := pg.run(q); err != nil {
+		err := p.writes.allow(q)
+		if err == nil {
+			err = pg.run(q)
+		}
+		if err != nil {
 			p.fail(q, err)
 		}
 	})
@@ -99,7 +104,11 @@ func (p *panel) admit(q *request) error {
 	if token == "" {
 		return nil
 	}
-	s, err := p.Users.Session(q.Context(), token, q.peer)
+	find := p.Users.Session
+	if q.unattended() {
+		find = p.Users.SessionUnattended
+	}
+	s, err := find(q.Context(), token, q.peer)
 	if waypost.KindOf(err) == waypost.Unauthenticated {
 		return nil
 	}
@@ -147,7 +156,10 @@ func (p *panel) fail(q *request, err error) {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok && large != nil {
 		e = waypost.NewError(waypost.TooLarge, "too_large", "")
 	}
-	status, _ := web.Status(e.Kind)
+	status, retryAfter := web.Status(e.Kind)
+	if retryAfter > 0 {
+		q.w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
 	id, text := "", e.Message
 	switch {
 	case e.Kind == waypost.Internal && q.Context().Err() != nil:
@@ -165,7 +177,11 @@ func (p *panel) fail(q *request, err error) {
 		title = q.T("error.title_" + status3(status))
 	}
 	frame := q.frame(title)
-	if shown := q.render(status, view.Layout(frame, view.Error(frame, status, text, id))); shown != nil {
+	content := view.Layout(frame, view.Error(frame, status, text, id))
+	if q.isFragment() {
+		content = view.ErrorPart(frame, text, id)
+	}
+	if shown := q.render(status, content); shown != nil {
 		http.Error(q.w, title, status)
 	}
 }

@@ -62,6 +62,9 @@ func (p *panel) showAccount(q *request, f profile, w *wrong) error {
 	}
 	a.Name = view.Field{Name: "name", Label: q.T("people.name"), Value: f.name, Auto: "name", Max: maxPersonName, Error: w.text("name")}
 	a.Email = view.Field{Name: "email", Label: q.T("people.email"), Value: f.email, Type: "email", Auto: "email", Max: maxMail, Error: w.text("email")}
+	if u.SignsInByMail() {
+		a.Email.Hint = q.T("people.email_login")
+	}
 	a.Confirm = view.Field{
 		Name: "confirm", Label: q.T("account.confirm"), Hint: q.T("account.confirm_hint"), Type: "password", Auto: "current-password", Max: maxPasswords, Error: w.text("confirm"),
 	}
@@ -75,7 +78,7 @@ func (p *panel) showAccount(q *request, f profile, w *wrong) error {
 		Name: "current_password", Label: q.T("account.current"), Type: "password", Auto: "current-password", Max: maxPasswords, Error: w.text("current_password"),
 	}
 	a.Password, a.Again = q.passwordFields(w)
-	a.TOTPOff = view.Field{
+	a.TOTPPassword = view.Field{
 		Name: "totp_password", Label: q.T("account.current"), Type: "password", Auto: "current-password", Max: maxPasswords, Error: w.text("totp_password"),
 	}
 	return q.showStatus(w.code(), q.T("account.title"), view.AccountPage(q.frame(q.T("account.title")), a))
@@ -107,8 +110,8 @@ func (p *panel) saveAccount(q *request) error {
 		}
 		return p.showAccount(q, f, w)
 	}
-	if moved { // to the address as it was: who took the account over has the new one
-		p.tell(q, letter{to: before, text: "letter.email_", fill: []any{"Address", saved.Email}})
+	if saved.Email != before.Email {
+		p.tell(q, addressLetter(before, saved))
 	}
 	switch f.theme {
 	case "light", "dark":
@@ -136,10 +139,26 @@ func (p *panel) changePassword(q *request) error {
 
 // enrollTOTP makes a new secret for the app of the person.
 func (p *panel) enrollTOTP(q *request) error {
-	if _, err := p.Users.Enroll(q.Context(), *q.session); err != nil {
-		return p.totpRefused(q, err)
+	if _, err := p.Users.Enroll(q.Context(), *q.session, q.FormValue("totp_password")); err != nil {
+		if waypost.AsError(err).Code == "totp_on" { // sent twice
+			return q.redirect("/account", "")
+		}
+		return p.wrongTOTPPassword(q, err)
 	}
 	return q.redirect("/account/totp", "")
+}
+
+// wrongTOTPPassword shows the password that the form about two-step sign-in takes as wrong.
+func (p *panel) wrongTOTPPassword(q *request, err error) error {
+	w, err := q.wrong(err, "current_password")
+	if err != nil {
+		return err
+	}
+	if text := w.text("current_password"); text != "" { // the field of the other form
+		w.texts["totp_password"] = text
+		delete(w.texts, "current_password")
+	}
+	return p.showAccount(q, q.profile(), w)
 }
 
 // totpRefused leads back when there is nothing to set up.
@@ -184,25 +203,20 @@ func (p *panel) confirmTOTP(q *request) error {
 		}
 		return p.showTOTP(q, w)
 	}
+	p.tell(q, letter{to: q.session.User, text: "letter.totp_on_"})
 	title := q.T("recovery.title")
 	text := q.T("recovery.file", "Brand", p.Brand.Name, "Login", q.session.User.Login) + "\r\n\r\n" + strings.Join(codes, "\r\n") + "\r\n"
 	return q.show(title, view.RecoveryPage(q.frame(title), view.Recovery{Codes: codes, File: "data:text/plain;charset=utf-8," + url.PathEscape(text)}))
 }
 
 func (p *panel) disableTOTP(q *request) error {
-	err := p.Users.DisableTOTP(q.Context(), *q.session, q.FormValue("totp_password"))
+	was, err := p.Users.DisableTOTP(q.Context(), *q.session, q.FormValue("totp_password"))
 	if err != nil {
-		w, err := q.wrong(err, "current_password")
-		if err != nil {
-			return err
-		}
-		if text := w.text("current_password"); text != "" { // the field of the other form
-			w.texts["totp_password"] = text
-			delete(w.texts, "current_password")
-		}
-		return p.showAccount(q, q.profile(), w)
+		return p.wrongTOTPPassword(q, err)
 	}
-	p.tell(q, letter{to: q.session.User, text: "letter.totp_"})
+	if was {
+		p.tell(q, letter{to: q.session.User, text: "letter.totp_"})
+	}
 	return q.redirect("/account", "totp_off")
 }
 

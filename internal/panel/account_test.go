@@ -10,6 +10,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -123,6 +124,43 @@ func TestAPasswordChangeAsksForTheCurrentOneAndEndsOtherSessions(t *testing.T) {
 	w.quiet(t, fresh, password)
 }
 
+func TestALoginThatIsAnAddressChangesWithIt(t *testing.T) {
+	w, m := withPostman(t)
+	acme := w.operator(t, "Acme")
+	u, err := w.users.Create(t.Context(), waypost.CommandLine(), auth.NewUser{
+		OperatorID: acme, Login: "ann@people.example", Email: "ann@people.example", Role: waypost.RoleViewer,
+	}, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := w.stranger(t)
+	v.post("/sign-in", "login", u.Login, "password", password)
+	v.open("/account").wants("It is the login, too")
+	v.post("/account", "email", "", "confirm", password).wants("This address is the login, too")
+	if got := v.post("/account", "email", "anna@people.example", "confirm", password); got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	if l := m.take(t)["ann@people.example"]; !strings.Contains(l.text, "sign in with the new one") || !strings.Contains(l.text, "anna@people.example") {
+		t.Errorf("%+v", l)
+	}
+	if got := w.stranger(t).post("/sign-in", "login", "anna@people.example", "password", password); got.location() != "/" {
+		t.Errorf("%d %s", got.status, got.text())
+	}
+	// Also when somebody else changes it, but for an address that another one signs in with.
+	admin := w.visitor(t, acme, waypost.RoleAdmin)
+	if _, err := w.users.Create(t.Context(), waypost.CommandLine(), auth.NewUser{
+		OperatorID: acme, Login: "boss@people.example", Role: waypost.RoleViewer,
+	}, password); err != nil {
+		t.Fatal(err)
+	}
+	admin.post("/team/"+u.ID, "name", "", "email", "boss@people.example", "role", "viewer").wants("Another person signs in with this address already.")
+	got := admin.post("/team/"+u.ID, "name", "", "email", "nobody@people.example", "role", "viewer")
+	if got.location() != "/team/"+u.ID || w.read(t, u.ID).Login != "nobody@people.example" {
+		t.Errorf("%d %s", got.status, got.text())
+	}
+	admin.open("/team/" + u.ID).wants("It is the login, too")
+}
+
 var reSecret = regexp.MustCompile(`data-copy="([A-Z2-7]{32})"`)
 
 func code(t *testing.T, secret string, at time.Time) string {
@@ -140,8 +178,18 @@ func TestTwoStepSignIn(t *testing.T) {
 	if got := v.get("/account/totp"); got.location() != "/account" {
 		t.Errorf("nothing to confirm: %d", got.status)
 	}
-	if got := v.post("/account/totp"); got.location() != "/account/totp" {
-		t.Fatalf("%d", got.status)
+	for _, typed := range []string{"", "a guess"} { // who finds the browser open
+		got := v.post("/account/totp", "totp_password", typed)
+		got.wants("This is not your password.")
+		if got.status != http.StatusUnprocessableEntity || got.value("totp_password") != "" {
+			t.Fatalf("%d", got.status)
+		}
+		if got := v.get("/account/totp"); got.location() != "/account" {
+			t.Errorf("a secret without the password: %d", got.status)
+		}
+	}
+	if got := v.post("/account/totp", "totp_password", password); got.location() != "/account/totp" {
+		t.Fatalf("%d %s", got.status, got.text())
 	}
 	page := v.open("/account/totp")
 	page.wants("Scan the code", "Google Authenticator")
@@ -170,6 +218,9 @@ func TestTwoStepSignIn(t *testing.T) {
 	}
 	if got := v.post("/account/totp/confirm", "code", code(t, secret[1], now)); got.location() != "/account" {
 		t.Errorf("sent twice: %d", got.status)
+	}
+	if l := m.take(t)[v.user.Email]; !strings.Contains(l.subject, "Two-step sign-in at Fleetmail was switched on") || !strings.Contains(l.text, v.user.Login) {
+		t.Errorf("%+v", l)
 	}
 	got = v.open("/account")
 	got.wants("You have 10 recovery codes left.")
@@ -223,7 +274,7 @@ func TestTwoStepSignIn(t *testing.T) {
 func TestCodesAreNotGuessed(t *testing.T) {
 	w := newWorld(t)
 	v := w.visitor(t, w.operator(t, "Acme"), waypost.RoleAdmin)
-	v.post("/account/totp")
+	v.post("/account/totp", "totp_password", password)
 	secret := reSecret.FindStringSubmatch(v.open("/account/totp").body)[1]
 	v.post("/account/totp/confirm", "code", code(t, secret, time.Now())).wants("Recovery codes")
 	s := w.stranger(t)

@@ -111,7 +111,8 @@ func TestEveryActionOfTheAuditLogHasWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	families := map[string][]string{
-		"delivery.": {"retry", "cancel", "hold", "release"}, "message.": {"retry", "cancel", "hold", "release"}, "queue.": {"retry", "cancel", "hold", "release"}, "sender.": {"requested", "assigned", "rejected"},
+		"delivery.": {"retry", "cancel", "hold", "release"}, "queue.": {"retry", "cancel", "hold", "release"},
+		"message.": {"retry", "cancel", "hold", "release"}, "sender.": {"requested", "assigned", "rejected"},
 	}
 	seen := 0
 	for _, pattern := range []string{"../store/*.go", "../store/system/*.go", "../auth/*.go", "../account/*.go"} {

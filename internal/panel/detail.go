@@ -71,7 +71,7 @@ func capital(name string) string {
 // fieldLabel is what a field is called on the page where it is changed.
 func (q *request) fieldLabel(field string) string {
 	key, ok := map[string]string{
-		"name": "people.name", "email": "people.email", "role": "people.role", "language": "people.language", "time_zone": "account.zone",
+		"name": "people.name", "email": "people.email", "login": "people.login", "role": "people.role", "language": "people.language", "time_zone": "account.zone",
 		"product": "operators.product", "contact": "operators.contact", "uncertain": "operators.uncertain", "gateway": "operators.gateway",
 		"per_minute": "operators.per_minute", "parent": "operators.parent", "reply_to": "email.reply_to", "username": "email.username",
 	}[field]

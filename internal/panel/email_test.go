@@ -159,6 +159,25 @@ func TestATestMailIsRefusedWhereOneLooks(t *testing.T) {
 	got.wants("Give the e-mail address where the test mail goes.")
 }
 
+func TestATestMailOfASuspendedOperatorSaysThatItIsSuspended(t *testing.T) {
+	w := withTester(t, nil)
+	op := w.operator(t, "Acme")
+	v := w.actingFor(t, op) // its own people may not even try
+	if _, err := w.accounts.Suspend(t.Context(), waypost.CommandLine(), op); err != nil {
+		t.Fatal(err)
+	}
+	form := append(server(), "to", "me@acme.example")
+	page := v.post("/settings/email/test", form...)
+	part := v.postPart("/settings/email/test", form...)
+	for name, got := range map[string]answer{"page": page, "part": part} {
+		got.wants("Your account is suspended, so nothing can be sent.")
+		got.lacks("No gateway is chosen")
+		if name == "part" {
+			got.lacks("<html")
+		}
+	}
+}
+
 func TestAViewerSeesSettingsAndChangesNone(t *testing.T) {
 	w := withTester(t, nil)
 	op := w.operator(t, "Acme")

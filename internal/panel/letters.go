@@ -6,9 +6,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/panel/locale"
@@ -25,9 +29,66 @@ type letter struct {
 	to      waypost.User
 	text    string    // of its texts: "letter.invite_"
 	fill    []any     // pairs of names and values for them
+	also    string    // one more text, "" for none
 	path    string    // of the page it leads to; "" for none
 	expires time.Time // of the link; zero for a notice
 	accept  string    // language for who has chosen none
+	asked   bool      // by whoever it is that forgot a password
+}
+
+// letterLimits bound the letters. They leave from the platform's own address, signed, and past
+// the limits and the suspension of operators, so nobody may send them to others at will. What
+// a stranger asks for, what people of the operator send, and notices of what happened are
+// counted apart: none of them keeps the others back.
+type letterLimits struct {
+	mailboxes *limit.Limits
+	operators *limit.Limits
+}
+
+func newLetterLimits() letterLimits {
+	const hour = 3600
+	return letterLimits{mailboxes: limit.New(5.0/hour, 5), operators: limit.New(60.0/hour, 60)}
+}
+
+// limitedAs are the names under which a letter is counted.
+func (l letter) limitedAs() (mailbox, operator string) {
+	sort := "link "
+	if l.path == "" {
+		sort = "notice "
+	}
+	mailbox = sort + l.to.Email
+	if local, domain, err := waypost.SplitAddress(l.to.Email); err == nil {
+		local, _, _ = strings.Cut(local, "+") // many addresses of one mailbox
+		mailbox = sort + local + "@" + domain
+	}
+	if l.asked {
+		sort = "asked "
+	}
+	return mailbox, sort + l.to.OperatorID
+}
+
+// mayPost fails if a letter would be one too many, without counting it. It is for what must
+// not be done without its letter.
+func (p *panel) mayPost(l letter) error {
+	if p.Platform.Sandbox() {
+		return nil
+	}
+	mailbox, operator := l.limitedAs()
+	switch {
+	case p.letters.mailboxes.Spent(mailbox):
+		return tooManyThere()
+	case p.letters.operators.Spent(operator):
+		return tooManyLetters()
+	}
+	return nil
+}
+
+func tooManyThere() error {
+	return &waypost.Error{Kind: waypost.RateLimited, Code: "too_many_there", Field: "email", Message: "too many letters went to this address: wait an hour"}
+}
+
+func tooManyLetters() error {
+	return waypost.NewError(waypost.RateLimited, "too_many_letters", "too many letters were sent: wait an hour")
 }
 
 // lettersLead is where links in mails lead. A request says under which name it reached this
@@ -35,13 +96,34 @@ type letter struct {
 // where its link leads. So only the configuration counts, and without it the listener.
 func (p *panel) lettersLead() string { return strings.TrimSuffix(cmp.Or(p.PublicURL, p.LocalURL), "/") }
 
-// post hands a letter over to the accept pipeline.
+// reLinkish finds in a name what mail programs make a link of.
+var reLinkish = regexp.MustCompile(`(?i)://|www\.|[\pL\pM\pN][.。][\pL\pM\pN-]{2,}`)
+
+// greetable is a name that a letter may use, "" for one that could be a link: whoever invites
+// writes the name, and the mail is the platform's.
+func greetable(name string) string {
+	if reLinkish.MatchString(norm.NFKC.String(name)) { // which makes plain characters of their look-alikes
+		return ""
+	}
+	return name
+}
+
+// post hands a letter over to the accept pipeline. Errors are Conflict for who has no address,
+// and RateLimited.
 func (p *panel) post(ctx context.Context, l letter) error {
 	if l.to.Email == "" {
 		return waypost.NewError(waypost.Conflict, "no_address", "the user has no e-mail address")
 	}
+	mailbox, operator := l.limitedAs()
+	switch {
+	case !p.letters.mailboxes.Allow(mailbox):
+		return tooManyThere()
+	case !p.letters.operators.Allow(operator):
+		return tooManyLetters()
+	}
 	ctx, cancel := context.WithTimeout(ctx, letterTimeout)
 	defer cancel()
+	l.to.Name = greetable(l.to.Name)
 	code := l.to.Language
 	if !locale.Known(code) {
 		code = l.accept
@@ -86,6 +168,9 @@ func (p *panel) letterView(text *locale.Locale, l letter) view.Letter {
 		Lang: text.Code, Brand: p.Brand.Name, Subject: text.T(l.text+"subject", fill...), Greeting: text.T("letter.hello"),
 		Parts: []string{text.T(l.text+"text", fill...)}, Note: text.T(l.text+"note", fill...),
 	}
+	if l.also != "" {
+		v.Parts = append(v.Parts, text.T(l.also))
+	}
 	if l.to.Name != "" {
 		v.Greeting = text.T("letter.hello_name", "Name", l.to.Name)
 	}
@@ -94,6 +179,16 @@ func (p *panel) letterView(text *locale.Locale, l letter) view.Letter {
 		v.Valid = text.T("letter.valid", "Until", text.Exactly(l.expires))
 	}
 	return v
+}
+
+// addressLetter tells of another address, at the old one: who took a login over has the new
+// one.
+func addressLetter(before, after waypost.User) letter {
+	l := letter{to: before, text: "letter.email_", fill: []any{"Address", cmp.Or(after.Email, "–")}}
+	if after.Login != before.Login {
+		l.also = "letter.email_login"
+	}
+	return l
 }
 
 // tell sends a notice after the answer. That it cannot be sent must not undo what it tells
@@ -108,7 +203,10 @@ func (p *panel) tell(q *request, l letter) {
 }
 
 func (p *panel) tryPost(ctx context.Context, l letter) {
-	if err := p.post(ctx, l); err != nil {
+	switch err := p.post(ctx, l); {
+	case waypost.KindOf(err) == waypost.RateLimited:
+		p.Log.Warn("a mail about a user is left out: there were too many", slog.String("user", l.to.ID), obs.Error(err))
+	case err != nil:
 		p.Log.Error("cannot send a mail about a user", slog.String("user", l.to.ID), obs.Error(err))
 	}
 }

@@ -60,7 +60,9 @@ func (p *panel) forgot(q *request) error {
 	_ = http.NewResponseController(q.w).Flush() // a client that is gone reads nothing
 	p.Go(func() {
 		for _, i := range issued {
-			p.tryPost(ctx, p.resetLetter(i, code))
+			l := p.resetLetter(i, code)
+			l.asked = true
+			p.tryPost(ctx, l)
 		}
 	})
 	return err

@@ -1,7 +1,6 @@
 package panel
 
 import (
-	"bytes"
 	"mime"
 	"net/http"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"github.com/waypost/waypost/internal/panel/preview"
 	"github.com/waypost/waypost/internal/panel/view"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // mail is one whose content may be shown.
@@ -19,6 +19,24 @@ type mail struct {
 	base         string // path of its page
 	id           string
 	links        bool // links in it work
+	memory       *web.Hold
+}
+
+// remember waits for the memory that a stored mail takes, before it is read. times is what
+// is done with it.
+func (q *request) remember(size, times int64) (*web.Hold, error) {
+	u := q.session.User
+	return q.panel.Memory.Take(q.Context(), web.Claim{Person: u.ID, Operator: u.OperatorID, Size: size, Times: times})
+}
+
+// withMail finds a mail and answers with something of it.
+func (q *request) withMail(times int64, find func(times int64) (mail, error), answer func(mail) error) error {
+	m, err := find(times)
+	if err != nil {
+		return err
+	}
+	defer m.memory.Release()
+	return answer(m)
 }
 
 // maxSource bounds how much of headers and source is shown on the page, in bytes.
@@ -119,13 +137,13 @@ func (q *request) sendPreview(m mail) error {
 	h.Set("Content-Security-Policy", preview.Policy(m.links))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = q.w.Write([]byte(d.HTML)) // a client that is gone reads nothing
+	_ = m.memory.Send(q.w, []byte(d.HTML)) // a client that is gone reads nothing
 	return nil
 }
 
 // sendRaw answers with the mail as it is.
 func (q *request) sendRaw(m mail) error {
-	return q.download("message/rfc822", m.id+".eml", m.header, m.body)
+	return q.download(m.memory, "message/rfc822", m.id+".eml", m.header, m.body)
 }
 
 // sendFile answers with a file of the mail.
@@ -144,12 +162,12 @@ func (q *request) sendFile(m mail) error {
 		}
 	}
 	// Not by its own type: nothing in it is to run here.
-	return q.download("application/octet-stream", name, part.Bytes())
+	return q.download(m.memory, "application/octet-stream", name, part.Bytes())
 }
 
 // download answers with a file to keep. Opened in the browser all the same, it can do
 // nothing.
-func (q *request) download(kind, name string, parts ...[]byte) error {
+func (q *request) download(memory *web.Hold, kind, name string, parts ...[]byte) error {
 	h := q.w.Header()
 	h.Set("Content-Type", kind)
 	disposition := mime.FormatMediaType("attachment", map[string]string{"filename": name})
@@ -158,9 +176,12 @@ func (q *request) download(kind, name string, parts ...[]byte) error {
 	}
 	h.Set("Content-Disposition", disposition)
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	content := bytes.Join(parts, nil)
-	h.Set("Content-Length", strconv.Itoa(len(content)))
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
 	q.w.WriteHeader(http.StatusOK)
-	_, _ = q.w.Write(content) // a client that is gone reads nothing
+	_ = memory.Send(q.w, parts...) // a client that is gone reads nothing
 	return nil
 }

@@ -9,12 +9,14 @@ import (
 	"github.com/waypost/waypost/internal/panel/view"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // Sandbox is the mail of all operators that went nowhere on purpose, and what came to the
 // platform itself.
 type Sandbox interface {
 	SandboxAll(ctx context.Context, operatorID, cursor string, limit int) ([]store.SandboxMail, string, error)
+	SandboxAnyEntry(ctx context.Context, id string) (store.SandboxMail, error)
 	SandboxAny(ctx context.Context, id string) (store.SandboxMail, error)
 }
 
@@ -23,22 +25,22 @@ func (p *panel) mailboxRoutes() []page {
 }
 
 func (p *panel) mailboxAt(base string, read, write access) []page {
-	withMail := func(answer func(*request, mail) error) func(*request) error {
+	withMail := func(times int64, answer func(*request, mail) error) func(*request) error {
 		return func(q *request) error {
-			_, m, err := q.findBoxed(base)
-			if err != nil {
-				return err
+			find := func(times int64) (mail, error) {
+				_, m, err := q.findBoxed(base, times)
+				return m, err
 			}
-			return answer(q, m)
+			return q.withMail(times, find, func(m mail) error { return answer(q, m) })
 		}
 	}
 	return []page{
 		{"GET " + base, read, func(q *request) error { return q.showMailbox(base) }},
 		{"POST " + base + "/empty", write, func(q *request) error { return q.emptyMailbox(base) }},
 		{"GET " + base + "/{id}", read, func(q *request) error { return q.showBoxed(base) }},
-		{"GET " + base + "/{id}/preview", read, withMail((*request).sendPreview)},
-		{"GET " + base + "/{id}/raw", read, withMail((*request).sendRaw)},
-		{"GET " + base + "/{id}/files/{number}", read, withMail((*request).sendFile)},
+		{"GET " + base + "/{id}/preview", read, withMail(web.TakenApart, (*request).sendPreview)},
+		{"GET " + base + "/{id}/raw", read, withMail(web.AsItIs, (*request).sendRaw)},
+		{"GET " + base + "/{id}/files/{number}", read, withMail(web.TakenApart, (*request).sendFile)},
 	}
 }
 
@@ -116,34 +118,49 @@ func (q *request) boxedSubject(m *store.SandboxMail) (text string, plain bool) {
 	return m.Subject, false
 }
 
-// findBoxed reads the mail that the path names. The error is Forbidden if it is there, but
-// not for the person to read.
-func (q *request) findBoxed(base string) (store.SandboxMail, mail, error) {
+// findBoxed reads the mail that the path names: what the list has of it, and its content.
+// The error is Forbidden if it is there, but not for the person to read.
+func (q *request) findBoxed(base string, times int64) (store.SandboxMail, mail, error) {
+	none := func(err error) (store.SandboxMail, mail, error) { return store.SandboxMail{}, mail{}, err }
 	id, err := q.pathID("id")
 	if err != nil {
-		return store.SandboxMail{}, mail{}, err
+		return none(err)
 	}
-	var m store.SandboxMail
+	entry, read := q.panel.System.SandboxAnyEntry, q.panel.System.SandboxAny
 	if base == ownMailbox {
-		m, err = q.panel.Store.SandboxMail(q.Context(), q.operator(), id)
-	} else {
-		m, err = q.panel.System.SandboxAny(q.Context(), id)
+		entry = func(ctx context.Context, id string) (store.SandboxMail, error) {
+			return q.panel.Store.SandboxEntry(ctx, q.operator(), id)
+		}
+		read = func(ctx context.Context, id string) (store.SandboxMail, error) {
+			return q.panel.Store.SandboxMail(ctx, q.operator(), id)
+		}
 	}
+	m, err := entry(q.Context(), id)
 	if err == nil && !q.mayOpen(&m) {
 		err = waypost.NewError(waypost.Forbidden, "content_owner", "the content of security mail is for the owner of the platform only")
 	}
 	if err != nil {
-		return store.SandboxMail{}, mail{}, err
+		return none(err)
 	}
-	header, body := message.SplitClean(m.Data)
-	return m, mail{header: header, body: body, base: base + "/" + m.ID, id: m.ID, links: true}, nil
+	memory, err := q.remember(m.Size, times)
+	if err != nil {
+		return none(err)
+	}
+	whole, err := read(q.Context(), id)
+	if err != nil {
+		memory.Release()
+		return none(err)
+	}
+	header, body := message.SplitClean(whole.Data)
+	return m, mail{header: header, body: body, base: base + "/" + m.ID, id: m.ID, links: true, memory: memory}, nil
 }
 
 func (q *request) showBoxed(base string) error {
-	m, content, err := q.findBoxed(base)
+	m, content, err := q.findBoxed(base, web.TakenApart)
 	if err != nil {
 		return err
 	}
+	defer content.memory.Release()
 	title, _ := q.boxedSubject(&m)
 	v := view.Boxed{Base: base, Subject: title, Mail: q.showMail(content)}
 	header := message.Read(content.header, nil).Header
@@ -161,6 +178,7 @@ func (q *request) showBoxed(base string) error {
 			v.Facts = append(v.Facts, view.Property{Name: q.T("message." + f[0]), Value: f[1]})
 		}
 	}
+	content.memory.Release() // the page has what it shows, and its reader may be slow
 	if m.MessageID != "" && base == ownMailbox {
 		v.Message = "/messages/" + m.MessageID
 	}

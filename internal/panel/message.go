@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/internal/panel/view"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/web"
 )
 
 // deliveriesOnPage is how many recipients of a message are shown at once.
@@ -66,6 +67,15 @@ func (q *request) showMessage(m *oneMessage, s messageShown) error {
 	v := view.Message{Problem: s.problem, Test: m.Test}
 	title, _ := q.subject(&m.Message)
 	v.Subject = title
+	size := m.Size
+	if !m.Erased.IsZero() || m.Kind == waypost.KindSecurity {
+		size = 0 // there is none to read
+	}
+	memory, err := q.remember(size, web.TakenApart)
+	if err != nil {
+		return err
+	}
+	defer memory.Release()
 	header, body, err := q.panel.Store.Content(q.Context(), q.operator(), m.ID)
 	switch e := waypost.AsError(err); {
 	case err == nil:
@@ -79,6 +89,7 @@ func (q *request) showMessage(m *oneMessage, s messageShown) error {
 	default:
 		return err
 	}
+	memory.Release() // the page has what it shows, and its reader may be slow
 	if v.Facts, err = q.messageFacts(m, header); err != nil {
 		return err
 	}
@@ -342,26 +353,33 @@ func (q *request) refuseControl(delivery string) error {
 }
 
 // content is the content of the message that the path names.
-func (q *request) content() (mail, error) {
+func (q *request) content(times int64) (mail, error) {
 	id, err := q.pathID("id")
 	if err != nil {
 		return mail{}, err
 	}
+	size, err := q.panel.Store.ContentSize(q.Context(), q.operator(), id)
+	if err != nil {
+		return mail{}, err
+	}
+	memory, err := q.remember(size, times)
+	if err != nil {
+		return mail{}, err
+	}
 	header, body, err := q.panel.Store.Content(q.Context(), q.operator(), id)
-	return mail{header: header, body: body, base: "/messages/" + id, id: id}, err
+	if err != nil {
+		memory.Release()
+		return mail{}, err
+	}
+	return mail{header: header, body: body, base: "/messages/" + id, id: id, memory: memory}, nil
 }
 
-func (p *panel) messagePreview(q *request) error { return q.withMail(q.content, q.sendPreview) }
+func (p *panel) messagePreview(q *request) error {
+	return q.withMail(web.TakenApart, q.content, q.sendPreview)
+}
 
-func (p *panel) messageRaw(q *request) error { return q.withMail(q.content, q.sendRaw) }
+func (p *panel) messageRaw(q *request) error { return q.withMail(web.AsItIs, q.content, q.sendRaw) }
 
-func (p *panel) messageFile(q *request) error { return q.withMail(q.content, q.sendFile) }
-
-// withMail finds a mail and answers with something of it.
-func (q *request) withMail(find func() (mail, error), answer func(mail) error) error {
-	m, err := find()
-	if err != nil {
-		return err
-	}
-	return answer(m)
+func (p *panel) messageFile(q *request) error {
+	return q.withMail(web.TakenApart, q.content, q.sendFile)
 }

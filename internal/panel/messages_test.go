@@ -197,7 +197,7 @@ func TestASearchThatStopsSaysHowFarItWentAndAnExportEndsWithAWord(t *testing.T) 
 func TestAnExportHasTheListWithoutFormulas(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, "Acme")
-	for _, subject := range []string{"=HYPERLINK(0)", "+1", "-1", "@SUM(A1)", `He said "no", then left`, "=?utf-8?q?=C3=A9t=C3=A9?="} {
+	for _, subject := range []string{"=HYPERLINK(0)", "Truck;=HYPERLINK(A1);x", "+1", "-1", "@SUM(A1)", `He said "no", then left`, "=?utf-8?q?=C3=A9t=C3=A9?="} {
 		w.send(t, op, "a@one.example", subject)
 	}
 	w.send(t, op, "b@two.example", "not asked for")
@@ -205,15 +205,22 @@ func TestAnExportHasTheListWithoutFormulas(t *testing.T) {
 	page := v.open("/messages?recipient=@one.example")
 	export := v.open(page.link(`<a class="btn " href="`))
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(export.body, "\ufeff"))).ReadAll()
-	if err != nil || len(rows) != 7 || !strings.HasPrefix(export.body, "\ufeffTime (UTC),ID,From,") {
+	if err != nil || len(rows) != 8 || !strings.HasPrefix(export.body, "\ufeffTime (UTC),ID,From,") {
 		t.Fatalf("%v\n%s", err, export.body)
 	}
 	var subjects []string
 	for _, row := range rows[1:] {
 		subjects = append(subjects, row[5])
 	}
-	if got := strings.Join(subjects, "|"); got != `été|He said "no", then left|'@SUM(A1)|'-1|'+1|'=HYPERLINK(0)` {
+	if got := strings.Join(subjects, "|"); got != `été|He said "no", then left|'@SUM(A1)|'-1|'+1|Truck;'=HYPERLINK(A1);x|'=HYPERLINK(0)` {
 		t.Error(got)
+	}
+	for line := range strings.SplitSeq(export.body, "\r\n") { // as a spreadsheet reads it where ";" separates
+		for cell := range strings.SplitSeq(line, ";") {
+			if strings.HasPrefix(cell, "=") {
+				t.Errorf("a formula: %s", cell)
+			}
+		}
 	}
 	if got := v.get("/messages.csv?from=x"); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("%d", got.status)

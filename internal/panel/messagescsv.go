@@ -1,7 +1,6 @@
 package panel
 
 import (
-	"encoding/csv"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,18 +34,17 @@ func (p *panel) messagesCSV(q *request) error {
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="messages-`+p.Now().In(q.Zone).Format("20060102-150405")+`.csv"`)
 	_, _ = q.w.Write([]byte("\xef\xbb\xbf")) // without it spreadsheets do not see that it is UTF-8
-	out := csv.NewWriter(q.w)
-	out.UseCRLF = true
+	out := newSheet(q.w)
 	q.exportHead(out)
 	if last := q.exportRows(out, s, found); last != "" {
-		writeSafely(out, []string{last})
+		out.row([]string{last})
 	}
-	out.Flush()
+	_ = out.flush() // a client that is gone reads nothing
 	return nil
 }
 
 // exportRows writes the rows, and returns what the last line is to say, "" for nothing.
-func (q *request) exportRows(out *csv.Writer, s messageSearch, found store.MessagePage) string {
+func (q *request) exportRows(out sheet, s messageSearch, found store.MessagePage) string {
 	end := q.panel.Now().Add(exportTime)
 	for rows := 0; ; {
 		_ = http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(exportTimeout)) // not every writer has deadlines
@@ -57,9 +55,8 @@ func (q *request) exportRows(out *csv.Writer, s messageSearch, found store.Messa
 			q.exportRow(out, &found.Messages[i])
 			rows++
 		}
-		out.Flush()
-		switch {
-		case out.Error() != nil: // the client is gone
+		switch err := out.flush(); {
+		case err != nil: // the client is gone
 			return ""
 		case found.Next == "" && found.Truncated:
 			return q.T("messages.too_many_addresses")
@@ -77,7 +74,7 @@ func (q *request) exportRows(out *csv.Writer, s messageSearch, found store.Messa
 	}
 }
 
-func (q *request) exportHead(out *csv.Writer) {
+func (q *request) exportHead(out sheet) {
 	head := []string{q.T("messages.at") + " (" + q.Zone.String() + ")", "ID"}
 	for _, column := range []string{"from", "to", "recipients", "subject", "kind"} {
 		head = append(head, q.T("messages.csv_"+column))
@@ -85,10 +82,10 @@ func (q *request) exportHead(out *csv.Writer) {
 	for _, state := range allStates() {
 		head = append(head, q.Label("state", string(state)))
 	}
-	writeSafely(out, append(head, q.T("messages.tag")))
+	out.row(append(head, q.T("messages.tag")))
 }
 
-func (q *request) exportRow(out *csv.Writer, m *store.MessageSummary) {
+func (q *request) exportRow(out sheet, m *store.MessageSummary) {
 	subject, _ := q.subject(&m.Message)
 	row := []string{
 		m.Created.In(q.Zone).Format(exportMoment), m.ID, m.From.Email, m.Recipient, strconv.Itoa(m.Recipients), subject, q.Label("kind", string(m.Kind)),
@@ -96,16 +93,5 @@ func (q *request) exportRow(out *csv.Writer, m *store.MessageSummary) {
 	for _, state := range allStates() {
 		row = append(row, strconv.Itoa(m.States[state]))
 	}
-	writeSafely(out, append(row, strings.Join(m.Tags, ", ")))
-}
-
-// writeSafely writes a row in which a spreadsheet finds no formula: who sends a mail
-// chooses its subject, but not what the computer of its reader does.
-func writeSafely(out *csv.Writer, row []string) {
-	for i, field := range row {
-		if field != "" && strings.ContainsRune("=+-@\t\r", rune(field[0])) {
-			row[i] = "'" + field
-		}
-	}
-	_ = out.Write(row) // out.Error has it
+	out.row(append(row, strings.Join(m.Tags, ", ")))
 }

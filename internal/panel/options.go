@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/account"
@@ -98,6 +100,8 @@ type Machine struct {
 	DiskReserve  int64
 	DiskShort    bool // less than the reserve is free, and nothing is accepted
 
+	UnnamedProxy string // address of a proxy that requests come through and that is not trusted, "" for none
+
 	AuditAt       time.Time // of the last audit by this process; zero for none yet
 	AuditFindings int
 }
@@ -134,6 +138,7 @@ type Options struct {
 	Domains   Domains
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
@@ -168,8 +173,10 @@ type panel struct {
 	texts  *locale.Bundle
 	assets *assets
 
+	writes  writes        // forms of people who are signed in
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
+	letters letterLimits
 }
 
 // New returns the handler of all pages. The error is that of an asset or a text that
@@ -189,6 +196,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Asks == nil {
 		o.Asks = verify.NewAsks()
 	}
+	if o.Memory == nil {
+		o.Memory = web.NewMemory(web.MemoryOptions{})
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -202,7 +212,9 @@ func New(o Options) (http.Handler, error) {
 		o.Brand.Logo = "/brand/logo"
 	}
 	p := &panel{Options: o, front: web.Front{URL: o.PublicURL, Proxies: o.TrustedProxies}, texts: texts, assets: files}
+	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
+	p.letters = newLetterLimits()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
 	for _, r := range p.routes() {
@@ -220,6 +232,10 @@ func New(o Options) (http.Handler, error) {
 	return p.headers(guard.Handler(mux)), nil
 }
 
+// tlsFor is for how long browsers come by TLS only, in seconds: a month, so that a
+// certificate that cannot be had any more does not lock people out for a year.
+const tlsFor = 30 * 24 * 3600
+
 // headers are what every answer has.
 func (p *panel) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -230,6 +246,11 @@ func (p *panel) headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(p.PublicURL, "https://") {
+			// Of this host only: what else there is below the domain is not ours to decide (RFC 6797
+			// section 6.1.2).
+			h.Set("Strict-Transport-Security", "max-age="+strconv.Itoa(tlsFor))
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -175,7 +175,7 @@ func nextOf(t *testing.T, a answer) string {
 // switchTOTPOn sets two-step sign-in up.
 func (v *visitor) switchTOTPOn(t *testing.T) {
 	t.Helper()
-	v.post("/account/totp")
+	v.post("/account/totp", "totp_password", password)
 	secret := reSecret.FindStringSubmatch(v.open("/account/totp").body)
 	if secret == nil {
 		t.Fatal("no secret")

@@ -176,6 +176,9 @@ func (p *panel) platformAttention(q *request, m *Machine) ([]view.Attention, err
 	if s := p.Queue.Snapshot(0); s.Cut || s.Unsaved > 0 {
 		add("danger", q.T("platform.cut_title"), q.T("platform.cut"), "/platform/nodes", q.T("nav.nodes"))
 	}
+	if m != nil && m.UnnamedProxy != "" {
+		add("warning", q.T("platform.proxy_title"), q.T("platform.proxy", "Peer", m.UnnamedProxy), "", "")
+	}
 	waiting, err := p.System.SendersWaitingCount(q.Context())
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package panel
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -218,7 +219,7 @@ func (p *panel) deliveriesPage(q *request) error {
 		f.State = ""
 	}
 	v := view.Deliveries{
-		Operator: operator, Domain: domain, Active: operator.Value+domain.Value+string(f.State) != "", Done: q.controlled(),
+		Operator: operator, Domain: domain, Active: operator.Value+domain.Value+string(f.State) != "", Done: q.controlled(), Unfinished: q.unfinished(),
 		State: view.Field{Name: "state", Label: q.T("queue.state"), Value: string(f.State), Options: []view.Option{{Label: q.T("queue.any_state")}}},
 	}
 	for _, s := range waypost.QueueStates() {
@@ -245,7 +246,7 @@ func (p *panel) listDeliveries(q *request, f waypost.QueueFilter, v *view.Delive
 	if err != nil {
 		return err
 	}
-	v.First, v.Next = q.pages(cursor, next, "did", "done", "pending", "skipped")
+	v.First, v.Next = q.pages(cursor, next, "did", "done", "pending", "skipped", "unfinished")
 	var ids []string
 	for _, d := range list {
 		ids = append(ids, d.OperatorID)
@@ -327,7 +328,8 @@ func (p *panel) controlQueue(q *request) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.Context()), controlTime)
 	defer cancel()
 	done, pending, skipped, err := p.System.ControlWhere(ctx, q.by(), w, action, p.Now())
-	if err != nil {
+	unfinished := errors.Is(err, context.DeadlineExceeded) // much is done all the same, and has to be told
+	if err != nil && !unfinished {
 		return err
 	}
 	p.Queue.Wake()
@@ -338,8 +340,14 @@ func (p *panel) controlQueue(q *request) error {
 	if w.Domain != "" {
 		path += "&domain=" + escape(w.Domain)
 	}
+	if unfinished {
+		path += "&unfinished=true"
+	}
 	return q.redirect(path, "")
 }
+
+// unfinished is whether the time was up before an action was done with everything.
+func (q *request) unfinished() bool { return q.typed("unfinished", 10) == "true" }
 
 // controlled says what an action did, from the address of the page.
 func (q *request) controlled() string {
@@ -360,6 +368,9 @@ func (q *request) controlled() string {
 	}
 	if n := number("skipped"); n > 0 {
 		text += " " + q.N("queue.skipped", n)
+	}
+	if q.unfinished() {
+		text += " " + q.T("queue.unfinished")
 	}
 	return text
 }

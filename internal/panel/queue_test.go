@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/panel"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -164,6 +165,41 @@ func TestStaffHoldsReleasesAndCancelsMail(t *testing.T) {
 	}
 }
 
+// slow runs out of time in the middle of an action on much mail.
+type slow struct{ panel.System }
+
+func (slow) ControlWhere(context.Context, waypost.Actor, waypost.QueueWhere, store.ControlAction, time.Time) (done, pending, skipped int, err error) {
+	return 400, 1, 2, fmt.Errorf("hold: wait for commit: %w", context.DeadlineExceeded)
+}
+
+func TestAnActionThatIsNotFinishedInTimeSaysHowFarItCame(t *testing.T) {
+	w := newWorld(t, func(o *panel.Options) { o.System = slow{o.System} })
+	acme, _ := w.backlog(t)
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	got := staff.post("/platform/queue/control", "action", "hold", "operator", acme)
+	if got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	page := staff.open(got.location())
+	page.wants("Hold: done with 400 deliveries. 1 is being sent right now", "It did not fit 2 of them. The time was up before all of it was done. Do it again for the rest.")
+	if !strings.Contains(page.body, `<div class="alert wp-break alert-warning" role="status">`) {
+		t.Error("it looks as if all was well")
+	}
+}
+
+func TestEachOperatorFindsInItsLogWhatStaffDidWithMailToADomain(t *testing.T) {
+	w := newWorld(t)
+	acme, bolt := w.backlog(t)
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	staff.post("/platform/queue/control", "action", "hold", "domain", "two.example")
+	for _, operator := range []string{acme, bolt, waypost.PlatformOperatorID} {
+		if log := w.audited(t, operator); !slices.Contains(log, "queue.hold") {
+			t.Errorf("%s: %v", operator, log)
+		}
+	}
+	w.visitor(t, acme, waypost.RoleViewer).open("/audit").wants("Held waiting mail", "two.example", staff.user.Login)
+}
+
 func TestWhatIsDoneWithMailHasToBeMeant(t *testing.T) {
 	w := newWorld(t)
 	acme, _ := w.backlog(t)
@@ -212,7 +248,7 @@ func TestNodesAndHealthAreShown(t *testing.T) {
 	}
 	bad := panel.Machine{
 		Version: hostileText, Started: now, Signer: "crypto/rsa", SignerWhy: "no libcrypto.so.3 " + hostileText, Database: "postgres", DatabaseDown: true,
-		DiskFree: 1 << 20, DiskReserve: 256 << 20, DiskShort: true, AuditAt: now, AuditFindings: 3,
+		DiskFree: 1 << 20, DiskReserve: 256 << 20, DiskShort: true, AuditAt: now, AuditFindings: 3, UnnamedProxy: "172.17.0.1",
 	}
 	for name, c := range map[string]struct {
 		o     func(*panel.Options)
@@ -224,7 +260,7 @@ func TestNodesAndHealthAreShown(t *testing.T) {
 		}, []string{"2 of 2", "50 GiB"}},
 		"bad": {func(o *panel.Options) { o.Process = process{bad} }, []string{
 			"PostgreSQL does not answer", "1.0 MiB free", "No mail is accepted", "3 numbers that are not what they have to be", "Signatures take more processor time", hostileText,
-		}, []string{"The disk is nearly full", "The books do not add up", "3 numbers"}},
+		}, []string{"The disk is nearly full", "The books do not add up", "3 numbers", "All people seem to come from one address", "set WAYPOST_TRUSTED_PROXIES=172.17.0.1"}},
 		"not yet": {func(o *panel.Options) { o.Process = process{panel.Machine{Database: "sqlite"}} }, []string{"Not yet", "No mail is signed here"}, nil},
 		"unknown": {func(*panel.Options) {}, []string{"Nodes and health", "Contact with the database"}, nil},
 	} {

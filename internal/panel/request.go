@@ -63,6 +63,15 @@ func (q *request) value(name string) string { return strings.TrimSpace(q.FormVal
 // isFragment reports whether htmx asks for a part of a page.
 func (q *request) isFragment() bool { return q.Header.Get("HX-Request") == "true" }
 
+// unattended reports whether a browser may have asked by itself. That is whatever a script
+// reads: pages that are open do so to stay up to date, and what people do opens a page or
+// sends a form. It is also what everybody may see, of which some loads itself again without
+// scripts. So a new live part cannot keep a session alive by accident.
+func (q *request) unattended() bool {
+	reads := q.Method == http.MethodGet || q.Method == http.MethodHead
+	return reads && (q.isFragment() || q.page.access == anybody)
+}
+
 // show answers with a whole page.
 func (q *request) show(title string, content templ.Component) error {
 	return q.showStatus(http.StatusOK, title, content)
@@ -135,11 +144,24 @@ const (
 	langCookie    = "waypost_lang"
 )
 
+// tls reports whether browsers reach this server by TLS.
+func (q *request) tls() bool { return strings.HasPrefix(q.base, "https://") }
+
+// cookieName is the name under which a browser keeps a cookie. With this prefix it takes it by
+// TLS and from this very host only (RFC 6265bis section 4.1.3.2): no other host of the domain
+// can plant a session.
+func (q *request) cookieName(name string) string {
+	if q.tls() {
+		return "__Host-" + name
+	}
+	return name
+}
+
 // setCookie sets a cookie that scripts cannot read; a life of 0 ends it.
 func (q *request) setCookie(name, value string, life time.Duration) {
 	c := &http.Cookie{ //nolint:gosec // Secure wherever the client came by https
-		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(q.base, "https://"), MaxAge: int(life.Seconds()),
+		Name: q.cookieName(name), Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: q.tls(), MaxAge: int(life.Seconds()),
 	}
 	if life == 0 {
 		c.MaxAge = -1
@@ -148,7 +170,7 @@ func (q *request) setCookie(name, value string, life time.Duration) {
 }
 
 func (q *request) cookie(name string) string {
-	c, err := q.Cookie(name)
+	c, err := q.Cookie(q.cookieName(name))
 	if err != nil {
 		return ""
 	}

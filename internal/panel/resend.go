@@ -48,11 +48,17 @@ func (p *panel) resendMessage(q *request) error {
 		f.problem = q.T("resend.bad_address")
 		return q.showMessage(m, messageShown{status: http.StatusUnprocessableEntity, resend: f})
 	}
+	memory, err := q.remember(m.Size, web.TakenApart)
+	if err != nil {
+		return err
+	}
+	defer memory.Release()
 	s, err := q.resubmission(m, f)
 	if err != nil {
 		return err
 	}
 	got, err := p.Accepter.Accept(q.Context(), s)
+	memory.Release() // the page after an error takes its own
 	if e := waypost.AsError(err); err != nil {
 		if e.Kind == waypost.Internal {
 			return err

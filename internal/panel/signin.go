@@ -1,10 +1,12 @@
 package panel
 
 import (
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/obs"
 	"github.com/waypost/waypost/internal/panel/view"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -42,8 +44,14 @@ func (p *panel) signIn(q *request) error {
 	return q.enterWith(got, next)
 }
 
-// enterWith starts the session that sign-in made, and goes to a page.
+// enterWith starts the session that sign-in made, and goes to a page. The session before it
+// ends: no browser has it any more, so nobody could sign out of it.
 func (q *request) enterWith(got auth.SignedIn, next string) error {
+	if q.session != nil {
+		if err := q.panel.Users.SignOut(q.Context(), *q.session); err != nil {
+			q.panel.Log.ErrorContext(q.Context(), "cannot end the session before", slog.String("user", q.session.User.ID), obs.Error(err))
+		}
+	}
 	q.setCookie(sessionCookie, got.Token.Reveal(), time.Until(got.Expires))
 	return q.redirect(next, "")
 }

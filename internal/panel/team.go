@@ -128,7 +128,7 @@ func (q *request) invitedUser(operatorID string) auth.NewUser {
 }
 
 func (p *panel) teamInvite(q *request) error {
-	issued, err := p.Users.Invite(q.Context(), q.by(), q.invitedUser(q.operator()))
+	issued, err := p.invite(q, q.invitedUser(q.operator()))
 	if err != nil {
 		w, err := q.wrong(err, "email", "name", "login", "role")
 		if err != nil {
@@ -137,6 +137,15 @@ func (p *panel) teamInvite(q *request) error {
 		return q.showInvite(q.T("people.invite"), q.inviteForm("/team", waypost.RoleAdmin, w), w)
 	}
 	return p.deliverInvitation(q, issued, "/team")
+}
+
+// invite makes a user without a password, unless the invitation could not be mailed.
+func (p *panel) invite(q *request, n auth.NewUser) (auth.Issued, error) {
+	to := waypost.User{OperatorID: n.OperatorID, Email: waypost.NormalizeAddress(n.Email)}
+	if err := p.mayPost(letter{to: to, path: auth.PathInvite}); err != nil {
+		return auth.Issued{}, err
+	}
+	return p.Users.Invite(q.Context(), q.by(), n)
 }
 
 // deliverInvitation mails an invitation. An installation whose mail goes nowhere shows the
@@ -196,6 +205,9 @@ func (u *person) show(w *wrong) error {
 	}
 	v.NameField = view.Field{Name: "name", Label: q.T("people.name"), Value: name, Max: maxPersonName, Error: w.text("name")}
 	v.EmailField = view.Field{Name: "email", Label: q.T("people.email"), Value: email, Type: "email", Max: maxMail, Error: w.text("email")}
+	if u.SignsInByMail() {
+		v.EmailField.Hint = q.T("people.email_login")
+	}
 	v.RoleField = q.roleField(role, u.OperatorID == "", w)
 	title := cmp.Or(u.Name, u.Login)
 	return q.showStatus(w.code(), title, view.PersonView(q.frame(title), v))
@@ -212,15 +224,14 @@ func (u *person) refuse(err error, fields ...string) error {
 
 func (u *person) change() error {
 	q := u.q
-	before := u.User
-	_, err := u.p.Users.Change(q.Context(), q.by(), u.OperatorID, u.ID, func(e *waypost.User) {
+	saved, err := u.p.Users.Change(q.Context(), q.by(), u.OperatorID, u.ID, func(e *waypost.User) {
 		e.Name, e.Email, e.Role = q.value("name"), q.value("email"), waypost.Role(q.value("role"))
 	})
 	if err != nil {
 		return u.refuse(err, "name", "email", "role")
 	}
-	if after := waypost.NormalizeAddress(q.value("email")); after != before.Email {
-		u.p.tell(q, letter{to: before, text: "letter.email_", fill: []any{"Address", cmp.Or(after, "–")}})
+	if saved.Email != u.Email {
+		u.p.tell(q, addressLetter(u.User, saved))
 	}
 	return q.redirect(u.path(), "saved")
 }
@@ -237,6 +248,10 @@ func (u *person) disable() error { return u.setDisabled(true, "user_disabled") }
 func (u *person) enable() error  { return u.setDisabled(false, "user_enabled") }
 
 func (u *person) inviteAgain() error {
+	// The invitation before this one is worth nothing then, so this one has to get through.
+	if err := u.p.mayPost(letter{to: u.User, path: auth.PathInvite}); err != nil {
+		return u.refuse(err)
+	}
 	issued, err := u.p.Users.InviteAgain(u.q.Context(), u.q.by(), u.OperatorID, u.ID)
 	if err != nil {
 		return u.refuse(err)
@@ -252,6 +267,9 @@ func (u *person) reset() error {
 	case u.Email == "":
 		return u.refuse(waypost.NewError(waypost.Conflict, "no_address", "the user has no e-mail address"))
 	}
+	if err := u.p.mayPost(letter{to: u.User, path: auth.PathReset}); err != nil {
+		return u.refuse(err)
+	}
 	issued, err := u.p.Users.IssueReset(u.q.Context(), u.q.by(), u.OperatorID, u.ID)
 	if err == nil {
 		err = u.p.post(u.q.Context(), u.p.resetLetter(issued, u.q.Code))
@@ -263,10 +281,13 @@ func (u *person) reset() error {
 }
 
 func (u *person) dropTOTP() error {
-	if err := u.p.Users.DropTOTP(u.q.Context(), u.q.by(), u.OperatorID, u.ID); err != nil {
+	was, err := u.p.Users.DropTOTP(u.q.Context(), u.q.by(), u.OperatorID, u.ID)
+	if err != nil {
 		return err
 	}
-	u.p.tell(u.q, letter{to: u.User, text: "letter.totp_"})
+	if was {
+		u.p.tell(u.q, letter{to: u.User, text: "letter.totp_"})
+	}
 	return u.q.redirect(u.path(), "totp_off")
 }
 

@@ -81,6 +81,7 @@ func TestAnInvitationTypedWrongIsKept(t *testing.T) {
 		{"ann@people.example", strings.Repeat("x", 10_000), "ann", "admin", "At most 200 characters"},
 		{"ann@people.example", hostile, "ann", "owner", "Choose a role."},
 		{"ann@people.example", hostile, v.user.Login, "admin", "This login is used already."},
+		{"ann@people.example", hostile, "boss@people.example", "admin", "A login that is an e-mail address has to be the person's own"},
 	} {
 		got := v.post("/team/new", "email", tt.email, "name", tt.name, "login", tt.login, "role", tt.role)
 		got.wants(tt.want)

@@ -237,7 +237,7 @@ func (p *panel) inviteOrCreate(q *request, operatorID, back string) (*wrong, err
 	n := q.invitedUser(operatorID)
 	fields := []string{"email", "name", "login", "role", "password"}
 	if q.value("how") != "password" {
-		issued, err := p.Users.Invite(q.Context(), q.by(), n)
+		issued, err := p.invite(q, n)
 		if err != nil {
 			return q.wrong(err, fields...)
 		}

@@ -40,6 +40,7 @@ type world struct {
 	db       *storetest.DB
 	options  panel.Options
 	url      string
+	handler  http.Handler
 	accounts *account.Service
 	dir      *account.Directory
 	users    *auth.Users
@@ -179,7 +180,7 @@ func worldOn(t testing.TB, db *storetest.DB, change ...func(*panel.Options)) *wo
 	}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	w.url = server.URL
+	w.url, w.handler = server.URL, h
 	return w
 }
 
@@ -332,6 +333,16 @@ func (v *visitor) post(path string, pairs ...string) answer {
 		form.Add(pairs[i], pairs[i+1])
 	}
 	return v.do(http.MethodPost, path, strings.NewReader(form.Encode()))
+}
+
+// postPart sends a form as htmx does.
+func (v *visitor) postPart(path string, pairs ...string) answer {
+	v.t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return v.do(http.MethodPost, path, strings.NewReader(form.Encode()), "HX-Request", "true")
 }
 
 // location is where a redirect leads.

@@ -10,6 +10,13 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
+// ContentSize is how many bytes Content would read, about. The error is NotFound if the
+// operator has no such message.
+func (s *Store) ContentSize(ctx context.Context, operatorID, messageID string) (int64, error) {
+	size, err := s.queries().MessageSize(ctx, tenantsql.MessageSizeParams{OperatorID: operatorID, ID: messageID})
+	return size, one(err, "message")
+}
+
 // Content reads header and body of a message as stored at accept. The error is
 // NotFound if the operator has no such message, NotFound with code content_erased if
 // its content is gone, and Forbidden with code content_hidden for kind security,

@@ -22,7 +22,7 @@ type SandboxMail struct {
 	Subject    string
 	Size       int64 // bytes
 	Created    time.Time
-	Data       []byte // header and body; nil in listings
+	Data       []byte // header and body; nil in listings and entries
 }
 
 // SandboxList lists the mails in an operator's sandbox, newest first, without those
@@ -50,6 +50,16 @@ func SandboxPage(list []SandboxMail, limit int) (page []SandboxMail, next string
 		return list, ""
 	}
 	return list[:limit], list[limit-1].ID
+}
+
+// SandboxEntry reads what SandboxList has of one mail: all but its content. The error is
+// NotFound if the operator has none, or may not see it.
+func (s *Store) SandboxEntry(ctx context.Context, operatorID, id string) (SandboxMail, error) {
+	row, err := s.queries().SandboxEntry(ctx, tenantsql.SandboxEntryParams{OperatorID: operatorID, ID: id})
+	return SandboxMail{
+		ID: row.ID, OperatorID: row.OperatorID, MessageID: row.MessageID, DeliveryID: row.DeliveryID, Kind: waypost.Kind(row.Kind),
+		MailFrom: row.MailFrom, Recipient: row.Recipient, Subject: row.Subject, Size: row.Size, Created: waypost.FromMillis(row.Created),
+	}, one(err, "mail in the sandbox")
 }
 
 // SandboxMail reads one mail. The error is NotFound if the operator has none, or may

@@ -17,3 +17,18 @@ func PeerNetwork(a netip.Addr) netip.Prefix {
 	}
 	return p
 }
+
+// PeerSite is the network around a PeerNetwork that one holder may have all of: an IPv6 /48,
+// the most that a site is usually given (RFC 6177). It is the zero Prefix for IPv4, where an
+// address is all that is known of its holder.
+func PeerSite(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return netip.Prefix{}
+	}
+	p, err := a.Prefix(48)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}

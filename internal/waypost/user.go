@@ -51,6 +51,14 @@ type User struct {
 	LastLogin  time.Time // zero for never
 }
 
+// SignsInByMail reports whether the login is an e-mail address. Such a login is the user's
+// own address: whoever types an address means the person who reads mail there, and nobody
+// else may hold it.
+func (u User) SignsInByMail() bool {
+	_, _, err := SplitAddress(u.Login)
+	return err == nil
+}
+
 // AuditedUnder is the operator under which changes of the user are recorded: its own, or
 // the platform's.
 func (u User) AuditedUnder() string {
@@ -70,6 +78,9 @@ type UserSecrets struct {
 
 // Format implements fmt.Formatter and reveals nothing, whatever the verb.
 func (UserSecrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// SessionIdle is how long a session that is not used lasts.
+const SessionIdle = 12 * time.Hour
 
 // UserSession is one signed-in browser of a user.
 type UserSession struct {

@@ -1,5 +1,6 @@
 // Package web has what every HTTP surface needs to know of a request: who asks, under
-// which address this server was reached, and which status an error is.
+// which address this server was reached, and which status an error is; and the memory that
+// they share for the content of mail.
 package web
 
 import (

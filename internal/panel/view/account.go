@@ -15,7 +15,7 @@ type Account struct {
 	Current, Password, Again Field
 	TOTP                     bool
 	RecoveryLeft             int64
-	TOTPOff                  Field // asks for the password
+	TOTPPassword             Field // asks for the password
 	Sessions                 []Session
 	SignIns                  []Session
 	Problem                  string // of the page as a whole

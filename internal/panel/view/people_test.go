@@ -28,12 +28,13 @@ func TestAPersonsOwnPages(t *testing.T) {
 	p := frame(t)
 	a := view.Account{Login: "ann", Role: "Owner", Sessions: sessions()[1:2], SignIns: sessions()[1:]}
 	a.Name, a.Email, a.Confirm = view.Field{Name: "name", Label: "Name"}, view.Field{Name: "email", Label: "E-mail"}, view.Field{Name: "confirm", Type: "password"}
+	a.TOTPPassword = view.Field{Name: "totp_password", Type: "password"}
 	a.Language, a.Zone, a.Zones = view.Field{Name: "language"}, view.Field{Name: "time_zone"}, []string{"UTC", "Europe/Madrid"}
 	golden(t, "account", view.AccountPage(p, a))
 	a = view.Account{
 		Login: hostile, Role: hostile, Operator: hostile, Problem: hostile, TOTP: true, RecoveryLeft: 1, Sessions: sessions(), SignIns: sessions(), Zones: []string{hostile},
 		Name: field("name", endless()), Email: field("email", hostile), Confirm: field("confirm", ""), Language: field("language", "en"), Zone: field("time_zone", hostile),
-		Theme: field("theme", "dark"), Current: field("current_password", ""), Password: field("password", ""), Again: field("again", ""), TOTPOff: field("totp_password", ""),
+		Theme: field("theme", "dark"), Current: field("current_password", ""), Password: field("password", ""), Again: field("again", ""), TOTPPassword: field("totp_password", ""),
 	}
 	golden(t, "account-hostile", view.AccountPage(p, a))
 	golden(t, "account-totp", view.TOTPPage(p, view.TOTPSetup{Image: "data:image/svg+xml;base64,AA==", Secret: "ABCDEFGHIJ", URI: "otpauth://totp/x?secret=ABC", Code: field("code", hostile)}))

@@ -119,7 +119,7 @@ func TestThePagesOfTheQueueAndTheNodes(t *testing.T) {
 	}))
 	golden(t, "deliveries-empty", view.DeliveriesPage(p, view.Deliveries{}))
 	golden(t, "deliveries-full", view.DeliveriesPage(p, view.Deliveries{
-		Operator: field, Domain: field, State: field, Active: true, Done: hostile, Scope: hostile, All: true, Next: "/b",
+		Operator: field, Domain: field, State: field, Active: true, Done: hostile, Unfinished: true, Scope: hostile, All: true, Next: "/b",
 		Rows:     []view.DeliveryRow{{To: hostile, ID: "1", OperatorID: "1", Operator: hostile, Lane: "Alarm", State: "held", Label: hostile, Tries: "1 try", Expires: "then", Wait: hostile, Words: strings.Repeat("x", 10_000)}},
 		Controls: []view.QueueControl{{Label: hostile, Ask: hostile, Hidden: [][2]string{{"operator", hostile}}, Danger: true}, {Label: "Hold", Ask: "?"}},
 	}))

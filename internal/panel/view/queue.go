@@ -52,6 +52,7 @@ type Deliveries struct {
 	Domain, State Field
 	Active        bool
 	Done          string // what an action did, "" for none
+	Unfinished    bool   // and there is more for it to do
 	Rows          []DeliveryRow
 	First, Next   string
 	Controls      []QueueControl // none if the person may not

@@ -61,6 +61,7 @@ func views() map[string][]any {
 		"KeyCreatedPage":  {view.KeyCreatedPage},
 		"Layout":          {view.Layout, func(*view.Page) {}, func(v *view.Page) { v.Brand.Logo = "" }, func(v *view.Page) { v.Nav = nil }},
 		"Error":           {view.Error},
+		"ErrorPart":       {view.ErrorPart},
 		"LetterHTML":      {view.LetterHTML},
 		"ForgotForm":      {view.ForgotForm},
 		"ForgotSent":      {view.ForgotSent},

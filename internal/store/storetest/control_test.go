@@ -1,7 +1,10 @@
 package storetest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +182,80 @@ func TestControlRefusesAnUnknownAction(t *testing.T) {
 		wantKind(t, err, waypost.Invalid)
 		_, err = db.Store.Control(t.Context(), waypost.CommandLine(), "op", waypost.NewID(), store.Hold, storetest.Now())
 		wantKind(t, err, waypost.NotFound)
+	})
+}
+
+// endsAfter is a context that ends when it was asked so often whether it has.
+type endsAfter struct {
+	context.Context
+	asked, most int
+}
+
+func (c *endsAfter) Err() error {
+	if c.asked++; c.asked > c.most {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func TestControlWhereCountsWhatIsDoneWhenItsTimeIsUp(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		var to []string
+		for i := range 450 { // more than two batches
+			to = append(to, fmt.Sprintf("u%d@example.test", i))
+		}
+		accept(t, db, storetest.Mail{To: to})
+		hold := func(ctx context.Context) (int, int, error) {
+			done, _, skipped, err := db.System.ControlWhere(ctx, waypost.CommandLine(), system.Where{All: true}, store.Hold, storetest.Now())
+			return done, skipped, err
+		}
+		if done, _, err := hold(&endsAfter{Context: t.Context(), most: 2}); done != 400 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d, %v", done, err)
+		}
+		if done, skipped, err := hold(t.Context()); done != 50 || skipped != 400 || err != nil {
+			t.Errorf("the rest: %d, %d, %v", done, skipped, err)
+		}
+		auditClean(t, db)
+	})
+}
+
+func TestControlWhereIsRecordedUnderEveryOperatorItTouches(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		var to []string
+		for i := range 450 { // more than two batches
+			to = append(to, fmt.Sprintf("u%d@example.test", i))
+		}
+		accept(t, db, storetest.Mail{OperatorID: "many", To: to})
+		accept(t, db, storetest.Mail{OperatorID: "few", To: []string{"a@example.test"}})
+		accept(t, db, storetest.Mail{OperatorID: "elsewhere", To: []string{"a@other.test"}})
+		by := waypost.Actor{ID: "user:x", Name: "support", Peer: "192.0.2.7"}
+		for _, action := range []store.ControlAction{store.Hold, store.Hold} { // the second time there is nothing to do
+			if _, _, _, err := db.System.ControlWhere(t.Context(), by, system.Where{Domain: "example.test"}, action, storetest.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, _, err := db.System.ControlWhere(t.Context(), by, system.Where{OperatorID: "few"}, store.Release, storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for operator, want := range map[string][]string{
+			waypost.PlatformOperatorID: {"queue.hold example.test", "queue.hold example.test"}, "many": {"queue.hold example.test"},
+			"few": {"queue.release all", "queue.hold example.test"}, "elsewhere": nil,
+		} {
+			list, err := db.Store.AuditLog(t.Context(), operator, "", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range list {
+				got = append(got, e.Action+" "+e.Target)
+				if e.Actor != by || e.At.IsZero() {
+					t.Errorf("%s: %+v", operator, e)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q, want %q", operator, got, want)
+			}
+		}
 	})
 }
 

@@ -152,6 +152,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				h, _, err := s.Content(ctx, op, batch.Messages[0].ID)
 				return h != nil, err
 			},
+			"ContentSize": func(op string) (bool, error) {
+				n, err := s.ContentSize(ctx, op, batch.Messages[0].ID)
+				return n > 0, err
+			},
 			"Delivery": func(op string) (bool, error) { d, err := s.Delivery(ctx, op, waiting); return d.ID != "", err },
 			"Conservation": func(op string) (bool, error) {
 				c, err := s.Conservation(ctx, op)
@@ -168,6 +172,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				return len(h) > 0, err
 			},
 			"SandboxList": func(op string) (bool, error) { l, _, err := s.SandboxList(ctx, op, "", 10); return len(l) > 0, err },
+			"SandboxEntry": func(op string) (bool, error) {
+				m, err := s.SandboxEntry(ctx, op, mails[0].ID)
+				return m.ID != "" && m.Data == nil, err
+			},
 			"SandboxMail": func(op string) (bool, error) { m, err := s.SandboxMail(ctx, op, mails[0].ID); return m.ID != "", err },
 		}
 		// These change something, for the victim if they can.
@@ -176,6 +184,14 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				var errs []error
 				for _, action := range []store.ControlAction{store.Hold, store.Release, store.Retry, store.Cancel} {
 					_, err := s.Control(ctx, waypost.CommandLine(), op, waiting, action, storetest.Now())
+					errs = append(errs, err)
+				}
+				return false, errors.Join(errs...)
+			},
+			"ControlMessage": func(op string) (bool, error) {
+				var errs []error
+				for _, action := range []store.ControlAction{store.Hold, store.Release, store.Retry, store.Cancel} {
+					_, err := s.ControlMessage(ctx, waypost.CommandLine(), op, a.Messages[0].ID, action, storetest.Now())
 					errs = append(errs, err)
 				}
 				return false, errors.Join(errs...)

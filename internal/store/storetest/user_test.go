@@ -210,7 +210,8 @@ func TestUsersOfOthersAreOutOfReach(t *testing.T) {
 			wantKind(t, err, waypost.NotFound)
 			wantKind(t, y.EndSession(ctx, by, other, victim.ID, s.ID, "session.revoke", now), waypost.NotFound)
 			wantKind(t, y.RemoveUser(ctx, by, other, victim.ID, now), waypost.NotFound)
-			wantKind(t, y.DropTOTP(ctx, by, other, victim.ID, "", now), waypost.NotFound)
+			_, err = y.DropTOTP(ctx, by, other, victim.ID, "", now)
+			wantKind(t, err, waypost.NotFound)
 		}
 		wantKind(t, y.ActFor(ctx, by, victim.ID, s.ID, thief, now), waypost.NotFound)
 		if diff := cmp.Diff(before, everything(t, db)); diff != "" {
@@ -242,7 +243,7 @@ func TestChangesOfAUserAreRecordedAndEndWhatReliedOnThem(t *testing.T) {
 		signIn(t, db, u, "one")
 		reset("link")
 		number := change(t, db)
-		save(func(u *waypost.User) { u.Login, u.OperatorID, u.TOTP = "other", "", true }) // none of it can be changed
+		save(func(u *waypost.User) { u.OperatorID, u.TOTP = "", true }) // none of it can be changed
 		got := save(func(u *waypost.User) { u.Name, u.Language, u.TimeZone = "Anna", "", "" })
 		if got.Name != "Anna" || got.Login != "ann" || !signedIn(t, db, "one") || change(t, db) != number+2 {
 			t.Errorf("%+v", got)
@@ -280,6 +281,37 @@ func TestChangesOfAUserAreRecordedAndEndWhatReliedOnThem(t *testing.T) {
 		}
 		if left := db.Int(t, "SELECT (SELECT COUNT(*) FROM user_session) + (SELECT COUNT(*) FROM user_token)"); left != 0 {
 			t.Error(left, "rows are left")
+		}
+	})
+}
+
+func TestALoginIsChangedToOneThatIsFree(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, now := t.Context(), storetest.Now()
+		op := anOperator(t, db)
+		u := newUser(t, db, op, "ann", waypost.RoleAdmin)
+		newUser(t, db, "", "bob", waypost.RoleSupport)
+		signIn(t, db, u, "one")
+		as := func(login string) error {
+			_, err := db.System.SaveUser(ctx, self(u), op, u.ID, now, func(u *waypost.User) error { u.Login = login; return nil })
+			return err
+		}
+		err := as("bob")
+		wantKind(t, err, waypost.Conflict)
+		if e := waypost.AsError(err); e.Code != "address_used" || e.Field != "email" {
+			t.Errorf("%s at %s", e.Code, e.Field)
+		}
+		if err := as("anna"); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := db.System.UserByLogin(ctx, "anna"); got.ID != u.ID || err != nil || !signedIn(t, db, "one") {
+			t.Errorf("%+v, %v", got, err)
+		}
+		_, _, err = db.System.UserByLogin(ctx, "ann")
+		wantKind(t, err, waypost.NotFound)
+		entries, err := db.Store.AuditLog(ctx, op, "", 1)
+		if err != nil || entries[0].Target != "anna" || entries[0].Detail.String() != `login: "anna", was "ann"` {
+			t.Errorf("%+v, %v", entries, err)
 		}
 	})
 }
@@ -459,9 +491,9 @@ func TestTOTPIsSwitchedOnAndOff(t *testing.T) {
 			t.Error(n, err)
 		}
 		wantKind(t, db.System.ProposeTOTP(ctx, u.ID, []byte("more")), waypost.Conflict)
-		for range 2 {
-			if err := db.System.DropTOTP(ctx, self(u), "", u.ID, "", now); err != nil {
-				t.Fatal(err)
+		for _, want := range []bool{true, false} {
+			if dropped, err := db.System.DropTOTP(ctx, self(u), "", u.ID, "", now); dropped != want || err != nil {
+				t.Fatal(dropped, err)
 			}
 		}
 		if got, _, err := db.System.UserSecrets(ctx, u.ID); got.TOTP || err != nil || signedIn(t, db, "one") {

@@ -82,11 +82,14 @@ func (y *System) RemoveOperator(ctx context.Context, by waypost.Actor, operatorI
 			return err
 		}
 		tx.Forget() // keys and passwords
-		for _, remove := range []func(context.Context, string) error{q.DeleteOperator, q.NobodyActsFor} {
-			if err := remove(ctx, operatorID); err != nil {
-				return err
-			}
+		if err := q.DeleteOperator(ctx, operatorID); err != nil {
+			return err
 		}
+		stopped, err := nobodyActsFor(ctx, q, by, operatorID, now)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, stopped...)
 		for _, text := range settingsOf() {
 			if _, err := tx.ExecContext(ctx, text, operatorID, removeRows); err != nil {
 				return err

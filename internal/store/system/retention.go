@@ -229,6 +229,9 @@ const (
 // log, the history of domains, sessions and tokens of users, and the commit marks of
 // processes that ended long ago.
 func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention) (more bool, err error) {
+	if more, err = endUnusedActing(ctx, tx, now); err != nil {
+		return false, err
+	}
 	for _, purge := range []struct {
 		text string
 		args []any
@@ -265,7 +268,8 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 			[]any{waypost.FirstIDAt(now.Add(-historyAge)), purgeBatch},
 		},
 		{
-			`DELETE FROM user_session WHERE id IN (SELECT u.id FROM user_session u WHERE u.expires <= $1 ORDER BY u.expires LIMIT $2)`,
+			`DELETE FROM user_session WHERE id IN (
+  SELECT u.id FROM user_session u WHERE u.expires <= $1 AND u.acting_for = '' ORDER BY u.expires LIMIT $2)`, // endUnusedActing sees to the others first
 			[]any{waypost.Millis(now), purgeBatch},
 		},
 		{

@@ -48,6 +48,21 @@ func (y *System) sandboxOf(ctx context.Context, operatorID, cursor string, most 
 	return rows, err
 }
 
+// SandboxAnyEntry is SandboxAny without the content.
+func (y *System) SandboxAnyEntry(ctx context.Context, id string) (store.SandboxMail, error) {
+	row, err := y.queries().SandboxEntry(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.SandboxMail{}, notFound("mail in the sandbox")
+	}
+	if err != nil {
+		return store.SandboxMail{}, fmt.Errorf("read sandbox: %w", err)
+	}
+	return store.SandboxMail{
+		ID: row.ID, OperatorID: row.OperatorID, MessageID: row.MessageID, DeliveryID: row.DeliveryID, Kind: waypost.Kind(row.Kind),
+		MailFrom: row.MailFrom, Recipient: row.Recipient, Subject: row.Subject, Size: row.Size, Created: waypost.FromMillis(row.Created),
+	}, nil
+}
+
 // SandboxAny reads one sandbox mail of whatever kind. The error is NotFound if there
 // is none.
 func (y *System) SandboxAny(ctx context.Context, id string) (store.SandboxMail, error) {

@@ -60,13 +60,16 @@ func (y *System) StartSession(ctx context.Context, by waypost.Actor, s waypost.U
 		}); err != nil {
 			return nil, err
 		}
-		if err := q.TrimSessions(ctx, systemsql.TrimSessionsParams{UserID: s.UserID, Keep: maxSessions}); err != nil {
+		actedFor, err := q.TrimSessions(ctx, systemsql.TrimSessionsParams{UserID: s.UserID, Keep: maxSessions})
+		if err != nil {
 			return nil, err
 		}
 		if err := q.UserSignedIn(ctx, systemsql.UserSignedInParams{ID: s.UserID, LastLogin: waypost.Millis(now)}); err != nil {
 			return nil, err
 		}
-		return []waypost.AuditEntry{entry(by, userOf(row), now, "user.sign_in", how)}, nil
+		u := userOf(row)
+		entries := []waypost.AuditEntry{entry(by, u, now, "user.sign_in", how)}
+		return append(entries, stoppedActing(waypost.Policy(), u, actedFor, now)...), nil
 	})
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
@@ -169,11 +172,12 @@ func (y *System) EndSessions(ctx context.Context, by waypost.Actor, operatorID, 
 		if err != nil {
 			return nil, err
 		}
-		n, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: userID, Now: waypost.Millis(now), But: but})
+		var stopped []waypost.AuditEntry
+		n, stopped, err = endSessions(ctx, q, by, u, but, now)
 		if err != nil || n == 0 {
 			return nil, err
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "session.revoke", waypost.NewDetail(waypost.DetailSessions, "count", n))}, nil
+		return append(stopped, entry(by, u, now, "session.revoke", waypost.NewDetail(waypost.DetailSessions, "count", n))), nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("end sessions: %w", err)
@@ -181,58 +185,17 @@ func (y *System) EndSessions(ctx context.Context, by waypost.Actor, operatorID, 
 	return n, nil
 }
 
-// ActFor lets a session of the platform's staff act for an operator, or for none with "".
-// It is recorded under the operator, which sees it. Errors are NotFound for an unknown
-// operator or session, and Forbidden for a user whose role does not act, and for all but the
-// owner as the platform itself.
-func (y *System) ActFor(ctx context.Context, by waypost.Actor, userID, id, operatorID string, now time.Time) error {
-	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
-		u, err := userIn(ctx, q, "", userID)
-		if err != nil {
-			return nil, err
-		}
-		if !u.Role.Acts() {
-			return nil, waypost.NewError(waypost.Forbidden, "role_does_not_act", "this role does not sign in as an operator")
-		}
-		// Its settings decide where the mail of the whole platform goes, links for new passwords among it.
-		if operatorID == waypost.PlatformOperatorID && u.Role != waypost.RoleOwner {
-			return nil, waypost.NewError(waypost.Forbidden, "platform_owner", "only the owner signs in as the platform itself")
-		}
-		entries, err := stopActing(ctx, q, by, u, id, now)
-		if err != nil {
-			return nil, err
-		}
-		if operatorID != "" {
-			if known, err := q.OperatorExists(ctx, operatorID); err != nil {
-				return nil, err
-			} else if !known {
-				return nil, notFound("operator")
-			}
-			entries = append(entries, acting(by, u, operatorID, "operator.sign_in_as", now))
-		}
-		return entries, q.SetActingFor(ctx, systemsql.SetActingForParams{ID: id, ActingFor: operatorID})
-	})
+// endSessions ends all sessions of a user but one, and says how many these were and what
+// operators they acted for see of it.
+func endSessions(
+	ctx context.Context, q *systemsql.Queries, by waypost.Actor, u waypost.User, but string, now time.Time,
+) (n int64, stopped []waypost.AuditEntry, err error) {
+	actedFor, err := q.ActingSessions(ctx, systemsql.ActingSessionsParams{UserID: u.ID, But: but})
 	if err != nil {
-		return fmt.Errorf("act for operator: %w", err)
+		return 0, nil, err
 	}
-	return nil
-}
-
-// stopActing records the end of acting for an operator, if the session does. The error is
-// NotFound if there is no such session.
-func stopActing(ctx context.Context, q *systemsql.Queries, by waypost.Actor, u waypost.User, id string, now time.Time) ([]waypost.AuditEntry, error) {
-	operatorID, err := q.ActingFor(ctx, systemsql.ActingForParams{UserID: u.ID, ID: id})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, notFound("session")
-	}
-	if err != nil || operatorID == "" {
-		return nil, err
-	}
-	return []waypost.AuditEntry{acting(by, u, operatorID, "operator.sign_out_as", now)}, nil
-}
-
-func acting(by waypost.Actor, u waypost.User, operatorID, action string, now time.Time) waypost.AuditEntry {
-	return waypost.AuditEntry{OperatorID: operatorID, Actor: by, Action: action, Target: u.Login, Detail: waypost.Detail(u.Role), At: now}
+	n, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: u.ID, Now: waypost.Millis(now), But: but})
+	return n, stoppedActing(by, u, actedFor, now), err
 }
 
 // RecordUser writes one entry about a user to the audit log.

@@ -192,10 +192,10 @@ func lastOwner() error {
 
 // SaveUser reads a user of an operator, or of the platform for "", lets edit change it,
 // and writes it, in one transaction. Address, name, role, language, time zone and Disabled
-// can be changed. edit may run twice and must only look at what it is given; after its error
-// nothing is written. With the role, or when it is disabled, the user's sessions end; with
-// the address, links that were mailed to the old one. Errors are NotFound, and Conflict
-// for the last owner.
+// can be changed, and the login together with the address. edit may run twice and must only
+// look at what it is given; after its error nothing is written. With the role, or when it is
+// disabled, the user's sessions end; with the address, links that were mailed to the old one.
+// Errors are NotFound, and Conflict for the last owner and for a login that is used.
 func (y *System) SaveUser(
 	ctx context.Context, by waypost.Actor, operatorID, id string, now time.Time, edit func(*waypost.User) error,
 ) (u waypost.User, err error) {
@@ -210,9 +210,16 @@ func (y *System) SaveUser(
 		}
 		u = before
 		u.Email, u.Name, u.Role, u.Disabled = edited.Email, edited.Name, edited.Role, edited.Disabled
-		u.Language, u.TimeZone = edited.Language, edited.TimeZone
+		u.Language, u.TimeZone, u.Login = edited.Language, edited.TimeZone, edited.Login
 		if u == before {
 			return nil, nil
+		}
+		if u.Login != before.Login {
+			if used, err := q.LoginUsed(ctx, u.Login); err != nil {
+				return nil, err
+			} else if used {
+				return nil, &waypost.Error{Kind: waypost.Conflict, Code: "address_used", Field: "email", Message: "another user signs in with this address already"}
+			}
 		}
 		if rules(before) && !rules(u) {
 			if err := anotherOwner(ctx, q, id); err != nil {
@@ -220,21 +227,24 @@ func (y *System) SaveUser(
 			}
 		}
 		if err := q.UpdateUser(ctx, systemsql.UpdateUserParams{
-			ID: id, Email: u.Email, Name: u.Name, Role: string(u.Role), Language: u.Language, Zone: u.TimeZone, Disabled: u.Disabled,
+			ID: id, Login: u.Login, Email: u.Email, Name: u.Name, Role: string(u.Role), Language: u.Language, Zone: u.TimeZone, Disabled: u.Disabled,
 		}); err != nil {
 			return nil, err
 		}
+		entries := changes(by, before, u, now)
 		if u.Role != before.Role || u.Disabled && !before.Disabled {
-			if _, err := q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: id, Now: waypost.Millis(now)}); err != nil {
+			_, stopped, err := endSessions(ctx, q, by, before, "", now)
+			if err != nil {
 				return nil, err
 			}
+			entries = append(entries, stopped...)
 		}
 		if u.Email != before.Email || u.Disabled && !before.Disabled {
 			if err := deleteLinks(ctx, q, id); err != nil {
 				return nil, err
 			}
 		}
-		return changes(by, before, u, now), nil
+		return entries, nil
 	})
 	if err != nil {
 		return waypost.User{}, fmt.Errorf("change user: %w", err)
@@ -259,6 +269,7 @@ func changes(by waypost.Actor, before, u waypost.User, now time.Time) []waypost.
 	var entries []waypost.AuditEntry
 	if what := waypost.Details(
 		waypost.ChangeDetail("role", before.Role, u.Role),
+		waypost.ChangeDetail("login", before.Login, u.Login),
 		waypost.ChangeDetail("email", before.Email, u.Email),
 		waypost.ChangeDetail("name", before.Name, u.Name),
 		waypost.ChangeDetail("language", before.Language, u.Language),
@@ -298,12 +309,16 @@ func (y *System) RemoveUser(ctx context.Context, by waypost.Actor, operatorID, i
 				return nil, err
 			}
 		}
+		_, stopped, err := endSessions(ctx, q, by, u, "", now)
+		if err != nil {
+			return nil, err
+		}
 		for _, remove := range []func(context.Context, string) error{q.DeleteSessions, q.DeleteAllTokens, q.DeleteUser} {
 			if err := remove(ctx, id); err != nil {
 				return nil, err
 			}
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.remove", waypost.Detail(u.Role))}, nil
+		return append(stopped, entry(by, u, now, "user.remove", waypost.Detail(u.Role))), nil
 	})
 	if err != nil {
 		return fmt.Errorf("remove user: %w", err)
@@ -320,10 +335,7 @@ func (y *System) SetPassword(ctx context.Context, by waypost.Actor, id, old, pas
 		if err != nil {
 			return nil, err
 		}
-		if err := setPassword(ctx, q, id, old, password, keep, now); err != nil {
-			return nil, err
-		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(waypost.DetailPasswordChanged))}, nil
+		return setPassword(ctx, q, by, u, old, password, keep, waypost.DetailPasswordChanged, now)
 	})
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -331,19 +343,22 @@ func (y *System) SetPassword(ctx context.Context, by waypost.Actor, id, old, pas
 	return nil
 }
 
-func setPassword(ctx context.Context, q *systemsql.Queries, id, old, password, keep string, now time.Time) error {
-	n, err := q.SetUserPassword(ctx, systemsql.SetUserPasswordParams{ID: id, Password: password, Old: old})
+// setPassword replaces a password; how goes into the log.
+func setPassword(
+	ctx context.Context, q *systemsql.Queries, by waypost.Actor, u waypost.User, old, password, keep string, how waypost.DetailCode, now time.Time,
+) ([]waypost.AuditEntry, error) {
+	n, err := q.SetUserPassword(ctx, systemsql.SetUserPasswordParams{ID: u.ID, Password: password, Old: old})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n == 0 {
-		return changedMeanwhile()
+		return nil, changedMeanwhile()
 	}
-	if err := deleteLinks(ctx, q, id); err != nil {
-		return err
+	if err := deleteLinks(ctx, q, u.ID); err != nil {
+		return nil, err
 	}
-	_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: id, Now: waypost.Millis(now), But: keep})
-	return err
+	_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+	return append(stopped, entry(by, u, now, "user.password", waypost.NewDetail(how))), err
 }
 
 // changedMeanwhile is the answer to who relies on what is no longer so.

@@ -137,7 +137,7 @@ func (y *System) RedeemToken(ctx context.Context, by waypost.Actor, t waypost.Us
 		if t.Purpose == waypost.TokenInvite {
 			how = waypost.DetailInvitationAccepted
 		}
-		return []waypost.AuditEntry{entry(by, u, now, "user.password", waypost.NewDetail(how))}, setPassword(ctx, q, t.UserID, old, password, "", now)
+		return setPassword(ctx, q, by, u, old, password, "", how, now)
 	})
 	if err != nil {
 		return fmt.Errorf("redeem token: %w", err)
@@ -197,8 +197,8 @@ func (y *System) ConfirmTOTP(
 				return nil, err
 			}
 		}
-		_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: userID, Now: waypost.Millis(now), But: keep})
-		return []waypost.AuditEntry{entry(by, u, now, "user.totp.on", "")}, err
+		_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+		return append(stopped, entry(by, u, now, "user.totp.on", "")), err
 	})
 	if err != nil {
 		return fmt.Errorf("confirm TOTP: %w", err)
@@ -207,25 +207,26 @@ func (y *System) ConfirmTOTP(
 }
 
 // DropTOTP stops asking a user of an operator, or of the platform for "", for codes, and
-// ends the user's sessions but one. That nobody was asked is no error.
-func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) error {
-	err := y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
+// ends the user's sessions but one. It reports whether the user was asked for any.
+func (y *System) DropTOTP(ctx context.Context, by waypost.Actor, operatorID, userID, keep string, now time.Time) (dropped bool, err error) {
+	err = y.recorded(ctx, func(ctx context.Context, q *systemsql.Queries) ([]waypost.AuditEntry, error) {
 		u, err := userIn(ctx, q, operatorID, userID)
 		if err != nil {
 			return nil, err
 		}
 		n, err := q.DropUserTOTP(ctx, systemsql.DropUserTOTPParams{ID: userID, Nothing: []byte{}})
-		if err != nil || n == 0 {
+		dropped = n > 0
+		if err != nil || !dropped {
 			return nil, err
 		}
 		if err := q.DeleteTokens(ctx, systemsql.DeleteTokensParams{UserID: userID, Purpose: string(waypost.TokenRecovery)}); err != nil {
 			return nil, err
 		}
-		_, err = q.EndSessions(ctx, systemsql.EndSessionsParams{UserID: userID, Now: waypost.Millis(now), But: keep})
-		return []waypost.AuditEntry{entry(by, u, now, "user.totp.off", "")}, err
+		_, stopped, err := endSessions(ctx, q, by, u, keep, now)
+		return append(stopped, entry(by, u, now, "user.totp.off", "")), err
 	})
 	if err != nil {
-		return fmt.Errorf("drop TOTP: %w", err)
+		return false, fmt.Errorf("drop TOTP: %w", err)
 	}
-	return nil
+	return dropped, nil
 }

@@ -201,6 +201,22 @@ func (q *Queries) Idempotency(ctx context.Context, arg IdempotencyParams) (Idemp
 	return i, err
 }
 
+const messageSize = `-- name: MessageSize :one
+SELECT size FROM message WHERE operator_id = $1 AND id = $2
+`
+
+type MessageSizeParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) MessageSize(ctx context.Context, arg MessageSizeParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, messageSize, arg.OperatorID, arg.ID)
+	var size int64
+	err := row.Scan(&size)
+	return size, err
+}
+
 const queued = `-- name: Queued :one
 SELECT CAST((SELECT COUNT(*) FROM delivery d WHERE d.state = 'queued' AND d.lease = '' AND NOT d.held
     AND d.lane IN (0, 1, 2, 3) AND d.operator_id = $1)

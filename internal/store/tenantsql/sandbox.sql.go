@@ -80,6 +80,47 @@ func (q *Queries) Sandbox(ctx context.Context, arg SandboxParams) ([]SandboxRow,
 	return items, nil
 }
 
+const sandboxEntry = `-- name: SandboxEntry :one
+SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox
+WHERE operator_id = $1 AND id = $2 AND kind <> 'security'
+`
+
+type SandboxEntryParams struct {
+	OperatorID string
+	ID         string
+}
+
+type SandboxEntryRow struct {
+	ID         string
+	OperatorID string
+	MessageID  string
+	DeliveryID string
+	Kind       string
+	MailFrom   string
+	Recipient  string
+	Subject    string
+	Size       int64
+	Created    int64
+}
+
+func (q *Queries) SandboxEntry(ctx context.Context, arg SandboxEntryParams) (SandboxEntryRow, error) {
+	row := q.db.QueryRowContext(ctx, sandboxEntry, arg.OperatorID, arg.ID)
+	var i SandboxEntryRow
+	err := row.Scan(
+		&i.ID,
+		&i.OperatorID,
+		&i.MessageID,
+		&i.DeliveryID,
+		&i.Kind,
+		&i.MailFrom,
+		&i.Recipient,
+		&i.Subject,
+		&i.Size,
+		&i.Created,
+	)
+	return i, err
+}
+
 const sandboxMail = `-- name: SandboxMail :one
 SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created, data FROM sandbox WHERE operator_id = $1 AND id = $2 AND kind <> 'security'
 `

@@ -6,6 +6,9 @@ WHERE id < sqlc.arg(before) ORDER BY id DESC LIMIT CAST(sqlc.arg(most) AS bigint
 SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox
 WHERE operator_id = $1 AND id < sqlc.arg(before) ORDER BY id DESC LIMIT CAST(sqlc.arg(most) AS bigint);
 
+-- name: SandboxEntry :one
+SELECT id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created FROM sandbox WHERE id = $1;
+
 -- name: SandboxMail :one
 SELECT * FROM sandbox WHERE id = $1;
 

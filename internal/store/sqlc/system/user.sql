@@ -29,7 +29,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, 0, $11, $12, 0)
 ON CONFLICT (login) DO NOTHING;
 
 -- name: UpdateUser :exec
-UPDATE app_user SET email = $2, name = $3, role = $4, language = $5, zone = $6, disabled = $7 WHERE id = $1;
+UPDATE app_user SET login = $2, email = $3, name = $4, role = $5, language = $6, zone = $7, disabled = $8 WHERE id = $1;
+
+-- name: LoginUsed :one
+SELECT EXISTS (SELECT 1 FROM app_user WHERE login = $1);
 
 -- name: SetUserPassword :execrows
 UPDATE app_user SET password = $2 WHERE id = $1 AND password = sqlc.arg(old);
@@ -77,9 +80,10 @@ INSERT INTO user_session (id, user_id, token_hash, acting_for, created, seen, ex
 VALUES ($1, $2, $3, '', $4, $4, $5, 0, $6, $7);
 
 -- The oldest of a user go when there are too many.
--- name: TrimSessions :exec
+-- name: TrimSessions :many
 DELETE FROM user_session WHERE user_session.user_id = $1 AND user_session.id <= (
-  SELECT s.id FROM user_session s WHERE s.user_id = $1 ORDER BY s.id DESC LIMIT 1 OFFSET CAST(sqlc.arg(keep) AS bigint));
+  SELECT s.id FROM user_session s WHERE s.user_id = $1 ORDER BY s.id DESC LIMIT 1 OFFSET CAST(sqlc.arg(keep) AS bigint))
+RETURNING user_session.acting_for;
 
 -- name: SessionByHash :one
 SELECT sqlc.embed(s), sqlc.embed(u) FROM user_session s JOIN app_user u ON u.id = s.user_id
@@ -114,3 +118,12 @@ SELECT acting_for FROM user_session WHERE user_id = $1 AND id = $2 AND ended = 0
 
 -- name: SetActingFor :exec
 UPDATE user_session SET acting_for = $2 WHERE id = $1;
+
+-- Those that act for an operator, of all sessions but one.
+-- name: ActingSessions :many
+SELECT acting_for FROM user_session WHERE user_id = $1 AND id <> sqlc.arg(but) AND acting_for <> '' AND ended = 0 ORDER BY id;
+
+-- Through the staff, who are few.
+-- name: ActingUsers :many
+SELECT sqlc.embed(u) FROM app_user u JOIN user_session v ON v.user_id = u.id
+WHERE u.operator_id = '' AND v.acting_for = $1 AND v.ended = 0 ORDER BY v.id;

@@ -8,6 +8,9 @@ SELECT m.kind, m.erased, m.header, b.data,
 FROM message m LEFT JOIN body b ON b.id = m.body_id
 WHERE m.operator_id = $1 AND m.id = $2;
 
+-- name: MessageSize :one
+SELECT size FROM message WHERE operator_id = $1 AND id = $2;
+
 -- name: Events :many
 SELECT * FROM event WHERE operator_id = $1 AND message_id = $2 ORDER BY id;
 

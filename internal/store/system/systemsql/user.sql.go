@@ -25,6 +25,88 @@ func (q *Queries) ActingFor(ctx context.Context, arg ActingForParams) (string, e
 	return acting_for, err
 }
 
+const actingSessions = `-- name: ActingSessions :many
+SELECT acting_for FROM user_session WHERE user_id = $1 AND id <> $2 AND acting_for <> '' AND ended = 0 ORDER BY id
+`
+
+type ActingSessionsParams struct {
+	UserID string
+	But    string
+}
+
+// Those that act for an operator, of all sessions but one.
+func (q *Queries) ActingSessions(ctx context.Context, arg ActingSessionsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, actingSessions, arg.UserID, arg.But)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var acting_for string
+		if err := rows.Scan(&acting_for); err != nil {
+			return nil, err
+		}
+		items = append(items, acting_for)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const actingUsers = `-- name: ActingUsers :many
+SELECT u.id, u.operator_id, u.login, u.email, u.name, u.role, u.language, u.zone, u.password, u.totp, u.totp_next, u.totp_step, u.disabled, u.created, u.last_login FROM app_user u JOIN user_session v ON v.user_id = u.id
+WHERE u.operator_id = '' AND v.acting_for = $1 AND v.ended = 0 ORDER BY v.id
+`
+
+type ActingUsersRow struct {
+	AppUser AppUser
+}
+
+// Through the staff, who are few.
+func (q *Queries) ActingUsers(ctx context.Context, actingFor string) ([]ActingUsersRow, error) {
+	rows, err := q.db.QueryContext(ctx, actingUsers, actingFor)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ActingUsersRow
+	for rows.Next() {
+		var i ActingUsersRow
+		if err := rows.Scan(
+			&i.AppUser.ID,
+			&i.AppUser.OperatorID,
+			&i.AppUser.Login,
+			&i.AppUser.Email,
+			&i.AppUser.Name,
+			&i.AppUser.Role,
+			&i.AppUser.Language,
+			&i.AppUser.Zone,
+			&i.AppUser.Password,
+			&i.AppUser.Totp,
+			&i.AppUser.TotpNext,
+			&i.AppUser.TotpStep,
+			&i.AppUser.Disabled,
+			&i.AppUser.Created,
+			&i.AppUser.LastLogin,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const allUsers = `-- name: AllUsers :many
 SELECT id, operator_id, login, email, name, role, language, zone, password, totp, totp_next, totp_step, disabled, created, last_login FROM app_user WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
 `
@@ -337,6 +419,17 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (int64, 
 	return result.RowsAffected()
 }
 
+const loginUsed = `-- name: LoginUsed :one
+SELECT EXISTS (SELECT 1 FROM app_user WHERE login = $1)
+`
+
+func (q *Queries) LoginUsed(ctx context.Context, login string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, loginUsed, login)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const otherOwners = `-- name: OtherOwners :one
 SELECT COUNT(*) FROM app_user WHERE operator_id = '' AND role = 'owner' AND NOT disabled AND password <> '' AND id <> $1
 `
@@ -555,9 +648,10 @@ func (q *Queries) TouchSession(ctx context.Context, arg TouchSessionParams) erro
 	return err
 }
 
-const trimSessions = `-- name: TrimSessions :exec
+const trimSessions = `-- name: TrimSessions :many
 DELETE FROM user_session WHERE user_session.user_id = $1 AND user_session.id <= (
   SELECT s.id FROM user_session s WHERE s.user_id = $1 ORDER BY s.id DESC LIMIT 1 OFFSET CAST($2 AS bigint))
+RETURNING user_session.acting_for
 `
 
 type TrimSessionsParams struct {
@@ -566,17 +660,36 @@ type TrimSessionsParams struct {
 }
 
 // The oldest of a user go when there are too many.
-func (q *Queries) TrimSessions(ctx context.Context, arg TrimSessionsParams) error {
-	_, err := q.db.ExecContext(ctx, trimSessions, arg.UserID, arg.Keep)
-	return err
+func (q *Queries) TrimSessions(ctx context.Context, arg TrimSessionsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, trimSessions, arg.UserID, arg.Keep)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var acting_for string
+		if err := rows.Scan(&acting_for); err != nil {
+			return nil, err
+		}
+		items = append(items, acting_for)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updateUser = `-- name: UpdateUser :exec
-UPDATE app_user SET email = $2, name = $3, role = $4, language = $5, zone = $6, disabled = $7 WHERE id = $1
+UPDATE app_user SET login = $2, email = $3, name = $4, role = $5, language = $6, zone = $7, disabled = $8 WHERE id = $1
 `
 
 type UpdateUserParams struct {
 	ID       string
+	Login    string
 	Email    string
 	Name     string
 	Role     string
@@ -588,6 +701,7 @@ type UpdateUserParams struct {
 func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) error {
 	_, err := q.db.ExecContext(ctx, updateUser,
 		arg.ID,
+		arg.Login,
 		arg.Email,
 		arg.Name,
 		arg.Role,
