@@ -29,6 +29,7 @@ type Verdict struct {
 	Cause   Cause  // "" when delivered
 	Blame   Blame  // "" when delivered
 	Rule    string // the row or rule that decided
+	Own     bool   // the row is of the owner's file
 	Words   string // what of the reply's text it went by, "" if by codes alone
 	Slow    Slow   // what the reply asks for
 	hard    bool   // all codes of the reply say 5
@@ -53,7 +54,7 @@ func (r *Rules) Classify(in Input) Verdict {
 	}
 	row, words := r.lookUp(in)
 	v := verdict(outcome(in, row), row.cause, row.name)
-	v.Words, v.Slow = words, row.slow
+	v.Own, v.Words, v.Slow = row.own, words, row.slow
 	// After a mail has waited for days, a final 5yz may report the 4.y.z it waited for
 	// (RFC 3464 section 2.3.3).
 	v.hard = in.Reply.Permanent() && !strings.HasPrefix(in.Reply.Enhanced, "4")

@@ -80,7 +80,9 @@ func newRules(own []byte) (*Rules, error) {
 	if err := r.add(rows); err != nil {
 		return nil, err
 	}
-	r.owned = len(r.rules)
+	for i := range r.rules {
+		r.rules[i].own = true
+	}
 	if rows, err = readRows(builtIn); err == nil {
 		err = r.add(rows)
 	}

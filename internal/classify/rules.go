@@ -15,7 +15,6 @@ var builtIn []byte
 type Rules struct {
 	rules []rule
 	index index
-	owned int // of rules: how many at the beginning are the owner's
 }
 
 // rule is one row: all conditions that are set must hold, the first row that matches
@@ -32,6 +31,7 @@ type rule struct {
 	us     bool // from a relay: about our login, permission or quota there
 	notNow bool // temporary when said to RCPT, even as a 5yz
 	slow   Slow
+	own    bool // of the owner's file
 }
 
 // BuiltIn returns the rules that come with the program.
