@@ -20,8 +20,10 @@ const (
 	maxFile     = 256 << 10 // bytes
 	maxRows     = 500
 	maxRowWords = 200 // of each list
-	maxWord     = 200 // bytes
-	longestSlow = 7 * 24 * time.Hour
+
+	maxOwnPatterns = maxPatterns / 2 // words and sites; the rest is for the built-in ones
+	maxWord        = 200             // bytes
+	longestSlow    = 7 * 24 * time.Hour
 )
 
 // row is a rule as it stands in a file.
@@ -79,6 +81,9 @@ func newRules(own []byte) (*Rules, error) {
 	}
 	if err := r.add(rows); err != nil {
 		return nil, err
+	}
+	if r.index.count > maxOwnPatterns {
+		return nil, fmt.Errorf("%d words and sites; at most %d may be", r.index.count, maxOwnPatterns)
 	}
 	for i := range r.rules {
 		r.rules[i].own = true
@@ -146,9 +151,6 @@ func (r *Rules) add(rows []row) error {
 		}
 		names[to.name] = true
 		r.rules = append(r.rules, to)
-	}
-	if r.index.count > maxPatterns {
-		errs = append(errs, fmt.Errorf("%d words and sites, the built-in ones among them; at most %d may be", r.index.count, maxPatterns))
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,9 @@ import (
 // maxText is how much of a text is read; no server needs more to say why.
 const maxText = 8 << 10
 
+// maxHost is how long the name of a host may be (RFC 1035 section 2.3.4).
+const maxHost = 255
+
 // What stands in a plain text where a name was.
 const (
 	wasBracket = "<>"
@@ -115,8 +118,9 @@ func (p *plainer) urlHost(text string) bool {
 		return false
 	}
 	host := text[len(scheme)+len("://"):]
+	host = strings.ToLower(host[:min(len(host), maxHost)])
 	if n := hostLength(host); n > 0 {
-		p.hosts = append(p.hosts, strings.ToLower(host[:n]))
+		p.hosts = append(p.hosts, host[:n])
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package classify
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -77,10 +78,8 @@ func (r *rule) fits(in Input, status string) bool {
 
 // finds reports whether the words are those of the row, and which.
 func (r *rule) finds(found *found) (string, bool) {
-	for _, p := range r.none {
-		if found.has(p) {
-			return "", false
-		}
+	if slices.ContainsFunc(r.none, found.has) {
+		return "", false
 	}
 	var words []string
 	for _, p := range r.all {
