@@ -63,7 +63,7 @@ func (m *Mailbox) record(ctx context.Context, deliveryID string, r Report, a Arr
 	if err != nil {
 		return err
 	}
-	f, ok := r.about(recipient)
+	f, ok := r.about(recipient, m.Rules)
 	if !ok {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (m *Mailbox) record(ctx context.Context, deliveryID string, r Report, a Arr
 
 // about is what a report says about a delivery's recipient. Reports about several, none of
 // which it is, are of somebody's mailing list: they say nothing about it.
-func (r *Report) about(recipient string) (waypost.Feedback, bool) {
+func (r *Report) about(recipient string, rules *classify.Rules) (waypost.Feedback, bool) {
 	if r.Sort == SortComplaint {
 		return waypost.Feedback{Sort: waypost.FeedbackComplaint, Symptom: waypost.SuppressedComplaint, Detail: r.Feedback}, true
 	}
@@ -100,10 +100,10 @@ func (r *Report) about(recipient string) (waypost.Feedback, bool) {
 	}
 	// Some servers leave the recipient out, or write it in a way of their own.
 	forwarded := !own && found.Original == "" && strings.Contains(found.Final, "@")
-	v := classify.Classify(classify.Input{Phase: waypost.PhaseRcpt, Reply: found.reply(), Route: waypost.RouteDirect})
+	v := rules.Classify(classify.Input{Phase: waypost.PhaseRcpt, Reply: found.reply(), Route: waypost.RouteDirect})
 	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Detail: shortened(plainWords(found.Reply.String()))}
 	switch {
-	case v.Cause == classify.BadMailbox && v.Outcome == waypost.OutcomePermanent && !forwarded:
+	case v.Suppress() && !forwarded:
 		f.Symptom = waypost.SuppressedHard
 	case v.Cause == classify.BadMailbox, v.Cause == classify.MailboxFull, v.Cause == classify.BadDomain:
 		f.Symptom = waypost.SuppressedSoft

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -17,8 +18,9 @@ type Mailbox struct {
 	ReturnPath route.ReturnPath
 	Domains    []string // where postmaster and abuse are read, the return path's among them
 
-	Book     Book   // of what is reported
-	Courtesy string // what people are told who write to an address that nobody reads; "" for the usual words
+	Book     Book            // of what is reported
+	Rules    *classify.Rules // what replies in reports mean
+	Courtesy string          // what people are told who write to an address that nobody reads; "" for the usual words
 
 	// Keep stores a mail to postmaster or abuse for the platform's owner.
 	Keep func(ctx context.Context, to string, a Arrival) error

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -27,6 +28,10 @@ func replyIn(s string) waypost.Reply {
 	s = strings.Join(strings.Fields(s), " ")
 	if s == "" {
 		return waypost.Reply{}
+	}
+	if r := classify.ParseReply(s); r.Code >= 400 {
+		r.Text = shortened(r.Text)
+		return r
 	}
 	if r := findReply(s); r.Code != 0 {
 		return r

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/classify"
@@ -34,7 +35,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 	case waypost.OutcomeDelivered:
 		f.State, f.Event, f.Cause = waypost.Delivered, waypost.EventDelivered, ""
 	case waypost.OutcomePermanent:
-		f.State, f.Event, f.Symptom = waypost.Bounced, waypost.EventBounced, symptom(a.Cause)
+		f.State, f.Event, f.Symptom = waypost.Bounced, waypost.EventBounced, symptom(a)
 	case waypost.OutcomeRouteDown:
 		f.Event, f.NextAt = waypost.EventDeferred, routeBack
 		if routeBack.IsZero() {
@@ -96,9 +97,12 @@ func settleOnce(f *system.Finish, a waypost.Attempt) {
 
 // symptom is what a bounce for a cause says about the address. Only what is the recipient's
 // fault says anything: an address behind a block list works.
-func symptom(cause string) waypost.SuppressionReason {
-	switch classify.Cause(cause) {
+func symptom(a waypost.Attempt) waypost.SuppressionReason {
+	switch classify.Cause(a.Cause) {
 	case classify.BadMailbox:
+		if strings.HasPrefix(a.Reply.Enhanced, "4.") { // of two minds
+			return waypost.SuppressedSoft
+		}
 		return waypost.SuppressedHard
 	case classify.MailboxFull, classify.BadDomain:
 		return waypost.SuppressedSoft
