@@ -18,7 +18,7 @@ PACKAGES = $(shell $(GO) list ./... | grep -vE '/e2e(/|$$)')
 
 .DEFAULT_GOAL := help
 .PHONY: help build build-static run test test-deps check fmt fmt-check tidy-check vet \
-	lint generate generate-check deadcode fuzz bench screenshots tools clean
+	lint generate generate-check deadcode fuzz bench screenshots pictures tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,7 @@ tidy-check:
 vet:
 	$(GO) vet ./...
 	$(GO) vet -tags static ./...
+	$(GO) vet -tags pictures ./e2e
 
 lint: tools ## Run the linters of .golangci.yml
 	golangci-lint run ./...
@@ -76,7 +77,10 @@ bench: build test-deps ## Measure against Postfix and Postfix+OpenDKIM (as root,
 
 screenshots: test-deps ## Take pictures of every page of the panel into bin/screenshots
 	mkdir -p $(BIN)/screenshots
-	WAYPOST_SCREENSHOTS=$(BIN)/screenshots $(GO) test -count=1 -run Screenshots ./e2e
+	WAYPOST_SCREENSHOTS=$(BIN)/screenshots $(GO) test -tags pictures -count=1 -run Screenshots ./e2e
+
+pictures: screenshots ## Renew the pictures of the documentation from the screenshots
+	WAYPOST_SCREENSHOTS=$(BIN)/screenshots WAYPOST_PICTURES=$(CURDIR)/docs/pictures $(GO) test -tags pictures -count=1 -run PicturesOfTheDocumentation ./e2e
 
 tools: $(TOOLS)/.built ## Build the linters and generators into bin/
 

@@ -6,9 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/waypost/waypost/client"
-	"github.com/waypost/waypost/internal/mailtest"
 )
 
 // axe is the checker of accessibility, as its package has it.
@@ -44,43 +41,29 @@ func (b *browser) findings(script string) []finding {
 
 func TestNoPageHasASeriousAccessibilityFinding(t *testing.T) {
 	script := axe(t)
-	w := newWorld(t, mailtest.Knobs{})
-	op := w.operator("Acme Tracking", "servermate")
-	w.user(op, "anna", "admin", password)
-	w.user("", "olga", "owner", password)
-	key, _ := w.credential("--operator", op)
-	s := w.start()
-	c := client.New("http://"+s.addr("http"), key)
-	sent, err := c.Send(t.Context(), client.NewMessage{To: []client.Address{{Email: "driver@rcpt.test"}}, Subject: "Truck 7", Text: "At 07:31.", HTML: "<p>At 07:31.</p>", Kind: "event"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	domain, err := c.ClaimDomain(t.Context(), "operator.test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.AddSender(t.Context(), "alarm@operator.test", "Alarm", true); err != nil {
-		t.Fatal(err)
-	}
-	b := startBrowser(t, s)
-	check := func(paths ...string) {
-		for _, path := range paths {
-			for _, dark := range []bool{false, true} {
-				b.look(1280, dark)
-				b.open(path)
-				for _, f := range b.findings(script) {
-					t.Errorf("%s, dark %t: %s (%s): %s %+v", path, dark, f.ID, f.Impact, f.Help, f.Nodes)
-				}
+	l := liveIn(t)
+	l.eachPage(func(p looked, open func()) {
+		for _, dark := range []bool{false, true} {
+			l.b.look(1280, dark)
+			open()
+			for _, f := range l.b.findings(script) {
+				t.Errorf("%s (%s), dark %t: %s (%s): %s %+v", p.name, p.path, dark, f.ID, f.Impact, f.Help, f.Nodes)
 			}
 		}
-	}
-	check("/sign-in", "/forgot")
-	b.signIn("anna", password)
-	check("/overview", "/messages", "/messages/"+sent.ID, "/settings/email", "/domains", "/domains/"+domain.ID, "/suppressions", "/keys", "/keys/new", "/team", "/team/new",
-		"/audit", "/account")
-	b.click("Sign out")
-	b.wait("You are signed out.")
-	b.signIn("olga", password)
-	check("/platform", "/platform/operators", "/platform/operators/"+op, "/platform/requests", "/platform/queue", "/platform/dns", "/platform/mailbox",
-		"/platform/products", "/platform/nodes", "/platform/users", "/platform/audit", "/platform/start")
+		// What does not fit on a phone is scrolled inside, never the page.
+		l.b.look(360, false)
+		if wide := js[float64](l.b, "document.documentElement.scrollWidth"); wide > 360 {
+			t.Errorf("%s (%s) is %v pixels wide on a phone", p.name, p.path, wide)
+		}
+	})
+	l.stop()
+	l.balance()
+}
+
+// balance checks that counters, rows and events say the same, as the past was made up.
+func (l *lived) balance() {
+	l.installation.t.Helper()
+	l.balanced(l.reader(), "accepted, and what is there or was retired", `SELECT o.id, COALESCE((SELECT SUM(accepted) FROM counter c WHERE c.operator_id = o.id), 0),
+		(SELECT COUNT(*) FROM delivery d WHERE d.operator_id = o.id)
+		+ COALESCE((SELECT SUM(delivered + bounced + expired + cancelled + suppressed + uncertain) FROM retired r WHERE r.operator_id = o.id), 0) FROM operator o`)
 }

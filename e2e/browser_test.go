@@ -171,7 +171,17 @@ func (b *browser) click(text string) {
 // tick presses a checkbox.
 func (b *browser) tick(name string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(`input[name="`+name+`"]`), chromedp.NodeVisible))
+	box := chromedp.CSS(`input[name="` + name + `"]`)
+	is := fmt.Sprintf(`document.querySelector('input[name=%q]').checked`, name)
+	b.do(chromedp.WaitVisible(box))
+	before := js[bool](b, is)
+	for range 5 { // a page that is still moving may lie elsewhere than it was clicked at
+		b.do(chromedp.Click(box, chromedp.NodeVisible))
+		if js[bool](b, is) != before {
+			return
+		}
+	}
+	b.t.Fatalf("%s cannot be ticked:\n%s", name, b.text())
 }
 
 // value is what stands in a field.
@@ -218,9 +228,16 @@ func (b *browser) look(width int64, dark bool) {
 	}
 }
 
-// shot takes a picture of the whole page.
+// shot takes a picture of the whole page, as a window that shows all of it does.
 func (b *browser) shot(file string) {
 	b.t.Helper()
+	width, height := js[float64](b, "innerWidth"), js[float64](b, "document.documentElement.scrollHeight")
+	b.do(chromedp.EmulateViewport(int64(width), int64(max(height, 900))))
+	// Frames come late, and say so once; one that came already says nothing.
+	jsAwait[bool](b, `Promise.all([...document.querySelectorAll("iframe")].filter(f => f.offsetParent).map(f => new Promise(done => {
+  f.addEventListener("load", done);
+  setTimeout(done, 1000);
+}))).then(() => true)`)
 	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.t.Fatal(err)

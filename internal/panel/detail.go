@@ -130,6 +130,10 @@ func (q *request) auditDetail(e waypost.AuditEntry) string {
 		return e.Detail.String()
 	}
 	for i := range values {
+		if set == "scope" {
+			values[i] = q.scopeLabel(set, waypost.Scope(values[i]))
+			continue
+		}
 		values[i] = q.Label(set, values[i])
 	}
 	return strings.Join(values, ", ")

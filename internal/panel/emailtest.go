@@ -126,9 +126,14 @@ func (p *panel) renderTest(q *request, path string, s testmail.Snapshot, check *
 		v.Live = !s.Done
 	}
 	for _, step := range s.Steps {
-		v.Steps = append(v.Steps, view.EmailStep{
+		row := view.EmailStep{
 			Phase: q.Label("phase", string(step.Phase)), OK: step.OK, Took: q.Took(time.Duration(step.Millis) * time.Millisecond), Detail: step.Detail, Reply: step.Reply,
-		})
+		}
+		var size int64
+		if n, _ := fmt.Sscanf(step.Detail, "(%d bytes)", &size); n == 1 { // after DATA, the mail itself
+			row.Phase, row.Detail = q.T("phase.content"), q.Size(size)
+		}
+		v.Steps = append(v.Steps, row)
 	}
 	switch {
 	case v.OK:
@@ -146,6 +151,9 @@ func (p *panel) renderTest(q *request, path string, s testmail.Snapshot, check *
 		v.Summary = cmp.Or(s.Reason, q.T("test.ended", "State", q.Label("state", string(s.State))))
 	}
 	v.Check = q.showCheck(s, check)
+	if v.Done && !v.OK && v.Check != nil && v.Check.Missing {
+		v.Check = nil // the first says why already
+	}
 	if q.isFragment() {
 		return q.fragment(view.EmailTestPart(q.frame(""), v))
 	}

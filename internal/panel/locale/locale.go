@@ -200,15 +200,15 @@ func (l *Locale) Exactly(t time.Time) string {
 func (l *Locale) Took(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return l.Number(d.Milliseconds()) + " ms"
+		return l.Number(d.Milliseconds()) + " " + l.T("unit.ms")
 	case d < 10*time.Second:
-		return l.numbers.FmtNumber(d.Seconds(), 1) + " s"
+		return l.numbers.FmtNumber(d.Seconds(), 1) + " " + l.T("unit.s")
 	case d < 2*time.Minute:
-		return l.Number(int64(d.Seconds())) + " s"
+		return l.Number(int64(d.Seconds())) + " " + l.T("unit.s")
 	case d < 2*time.Hour:
-		return l.Number(int64(d.Minutes())) + " min"
+		return l.Number(int64(d.Minutes())) + " " + l.T("unit.min")
 	case d < 48*time.Hour:
-		return l.Number(int64(d.Hours())) + " h"
+		return l.Number(int64(d.Hours())) + " " + l.T("unit.h")
 	default:
 		return l.N("days", int64(d.Hours()/24))
 	}
@@ -218,10 +218,10 @@ func (l *Locale) Took(d time.Duration) string {
 func (l *Locale) Size(bytes int64) string {
 	switch {
 	case bytes < 1<<10:
-		return l.Number(bytes) + " B"
+		return l.Number(bytes) + " " + l.T("unit.byte")
 	case bytes < 1<<20:
-		return l.numbers.FmtNumber(float64(bytes)/(1<<10), 1) + " KiB"
+		return l.numbers.FmtNumber(float64(bytes)/(1<<10), 1) + " " + l.T("unit.kib")
 	default:
-		return l.numbers.FmtNumber(float64(bytes)/(1<<20), 1) + " MiB"
+		return l.numbers.FmtNumber(float64(bytes)/(1<<20), 1) + " " + l.T("unit.mib")
 	}
 }

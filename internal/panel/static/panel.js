@@ -71,6 +71,10 @@
 		var button = document.querySelector("[data-preview]");
 		if (button) preview(button.form);
 	});
+	document.addEventListener("htmx:afterSettle", function (e) { // the form came back, with what is wrong
+		var button = e.target.querySelector && e.target.querySelector("[data-preview]");
+		if (button) preview(button.form);
+	});
 	document.addEventListener("DOMContentLoaded", toggle);
 	document.addEventListener("htmx:afterSettle", toggle);
 	// A tab that nobody sees asks for nothing.
