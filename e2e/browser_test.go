@@ -227,22 +227,3 @@ func (b *browser) look(width int64, dark bool) {
 		b.t.Fatal(err)
 	}
 }
-
-// shot takes a picture of the whole page, as a window that shows all of it does.
-func (b *browser) shot(file string) {
-	b.t.Helper()
-	width, height := js[float64](b, "innerWidth"), js[float64](b, "document.documentElement.scrollHeight")
-	b.do(chromedp.EmulateViewport(int64(width), int64(max(height, 900))))
-	// Frames come late, and say so once; one that came already says nothing.
-	jsAwait[bool](b, `Promise.all([...document.querySelectorAll("iframe")].filter(f => f.offsetParent).map(f => new Promise(done => {
-  f.addEventListener("load", done);
-  setTimeout(done, 1000);
-}))).then(() => true)`)
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, png, 0o600); err != nil {
-		b.t.Fatal(err)
-	}
-}
