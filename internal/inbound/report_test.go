@@ -15,7 +15,9 @@ import (
 )
 
 // crlf is a mail as it arrives.
-func crlf(text string) []byte { return []byte(strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "\n", "\r\n")) }
+func crlf(text string) []byte {
+	return []byte(strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "\n", "\r\n"))
+}
 
 // statusReport is a report with status groups.
 func statusReport(groups string) []byte {

@@ -42,7 +42,7 @@ func WriteSymptoms(ctx context.Context, tx *engine.Tx, policy waypost.Suppressio
 // suppressionBy returns the suppression that a symptom leads to; nil for none yet.
 func suppressionBy(ctx context.Context, q *tenantsql.Queries, policy waypost.SuppressionPolicy, y waypost.Symptom) (*waypost.Suppression, error) {
 	n := &waypost.Suppression{
-		OperatorID: y.OperatorID, Address: y.Address, Reason: y.Reason, Detail: y.Detail, Created: y.At, Hits: 1, DeliveryID: y.DeliveryID,
+		OperatorID: y.OperatorID, Address: y.Address, Reason: y.Reason, Detail: y.Detail, Created: y.At, Hits: 1, MessageID: y.MessageID,
 	}
 	old, err := q.Suppression(ctx, tenantsql.SuppressionParams{OperatorID: y.OperatorID, Address: y.Address, Reason: string(y.Reason)})
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -108,6 +108,6 @@ func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) e
 	}
 	return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
 		OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Detail: n.Detail, Created: waypost.Millis(n.Created),
-		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), DeliveryID: n.DeliveryID,
+		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), MessageID: n.MessageID,
 	})
 }

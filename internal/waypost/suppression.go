@@ -11,7 +11,7 @@ type Suppression struct {
 	Created    time.Time
 	Expires    time.Time // zero: for ever
 	Hits       int       // how often it was found, at least 1
-	DeliveryID string    // what showed it last; "" for a person's word
+	MessageID  string    // the mail that showed it last; "" for a person's word
 }
 
 // SuppressionReason says why an address is suppressed.
@@ -49,7 +49,7 @@ type Symptom struct {
 	Reason     SuppressionReason // hard_bounce, soft_bounce or complaint
 	OperatorID string
 	Address    string // of the recipient
-	DeliveryID string // the evidence: of the delivery, whose page shows the rest
+	MessageID  string // the evidence: its page shows the rest
 	Detail     string // in the other side's words
 	At         time.Time
 }

@@ -15,7 +15,7 @@ CREATE TABLE feedback (
 CREATE INDEX feedback_operator ON feedback (operator_id, delivery_id);
 
 ALTER TABLE suppression ADD COLUMN hits BIGINT NOT NULL DEFAULT 1; -- how often it was found
-ALTER TABLE suppression ADD COLUMN delivery_id TEXT NOT NULL DEFAULT ''; -- what showed it last
+ALTER TABLE suppression ADD COLUMN message_id TEXT NOT NULL DEFAULT ''; -- the mail that showed it last
 
 -- Addresses that nothing but a person suppresses.
 CREATE TABLE suppression_exempt (

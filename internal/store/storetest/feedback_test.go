@@ -63,7 +63,7 @@ func TestALateBounceMovesTheDeliveryAndItsCounters(t *testing.T) {
 		if counts.Delivered != 0 || counts.Bounced != 1 {
 			t.Errorf("%+v", counts)
 		}
-		if n := inForce(t, db, "gone@example.test")[waypost.SuppressedHard]; n.DeliveryID != d.ID || n.Detail != f.Detail || !n.Expires.Equal(now.Add(7*24*time.Hour)) {
+		if n := inForce(t, db, "gone@example.test")[waypost.SuppressedHard]; n.MessageID != d.MessageID || n.Detail != f.Detail || !n.Expires.Equal(now.Add(7*24*time.Hour)) {
 			t.Errorf("%+v", n)
 		}
 		if n := db.Int(t, "SELECT COUNT(*) FROM rollup WHERE delivered < 0"); n != 0 {
@@ -128,7 +128,7 @@ func TestASynchronousBounceSuppressesTheAddress(t *testing.T) {
 		f := result(d, waypost.Bounced)
 		f.Symptom = waypost.SuppressedHard
 		finish(t, db, f)
-		if n := inForce(t, db, "gone@example.test")[waypost.SuppressedHard]; n.DeliveryID != d.ID || n.Hits != 1 {
+		if n := inForce(t, db, "gone@example.test")[waypost.SuppressedHard]; n.MessageID != d.MessageID || n.Hits != 1 {
 			t.Errorf("%+v", n)
 		}
 	})
@@ -172,10 +172,26 @@ func TestSuppressionsGrowWithEachRepeatAndSoftOnesNeedSeveral(t *testing.T) {
 			t.Errorf("until %s", expires)
 		}
 
-		db.Exec(t, "INSERT INTO suppression_exempt (operator_id, address, created) VALUES ('op', 'boss@example.test', 1)")
 		bounce("boss@example.test", waypost.SuppressedHard, now)
+		if n := len(inForce(t, db, "boss@example.test")); n != 1 {
+			t.Error("not suppressed")
+		}
+		for range 2 {
+			if err := db.Store.AddExempt(t.Context(), waypost.CommandLine(), "op", "Boss@Example.test", now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bounce("boss@example.test", waypost.SuppressedHard, now.Add(time.Hour))
 		if n := len(inForce(t, db, "boss@example.test")); n != 0 {
 			t.Error("an exempt address is suppressed")
+		}
+		if err := db.Store.RemoveExempt(t.Context(), waypost.CommandLine(), "op", "boss@example.test"); err != nil {
+			t.Fatal(err)
+		}
+		wantKind(t, db.Store.RemoveExempt(t.Context(), waypost.CommandLine(), "op", "boss@example.test"), waypost.NotFound)
+		bounce("boss@example.test", waypost.SuppressedHard, now.Add(2*time.Hour))
+		if n := len(inForce(t, db, "boss@example.test")); n != 1 {
+			t.Error("not suppressed again")
 		}
 		auditClean(t, db)
 	})

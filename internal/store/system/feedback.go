@@ -75,7 +75,7 @@ ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID,
 			return nil
 		}
 		return store.WriteSymptoms(ctx, tx, y.Suppression, waypost.Symptom{
-			Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, DeliveryID: d.ID, Detail: f.Detail, At: f.At,
+			Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, MessageID: d.MessageID, Detail: f.Detail, At: f.At,
 		})
 	})
 	if err != nil {

@@ -137,7 +137,7 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 		}
 		if f.Symptom != "" {
 			symptoms = append(symptoms, waypost.Symptom{
-				Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, DeliveryID: d.ID, Detail: f.Reason, At: f.At,
+				Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, MessageID: d.MessageID, Detail: f.Reason, At: f.At,
 			})
 		}
 		if s := f.Sandbox; s != nil {

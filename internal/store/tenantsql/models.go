@@ -157,7 +157,7 @@ type Suppression struct {
 	Created    int64
 	Expires    int64
 	Hits       int64
-	DeliveryID string
+	MessageID  string
 }
 
 type SuppressionExempt struct {

@@ -23,6 +23,17 @@ func (q *Queries) ClearSuppressions(ctx context.Context, arg ClearSuppressionsPa
 	return err
 }
 
+const countExempt = `-- name: CountExempt :one
+SELECT COUNT(*) FROM suppression_exempt WHERE operator_id = $1
+`
+
+func (q *Queries) CountExempt(ctx context.Context, operatorID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countExempt, operatorID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteExempt = `-- name: DeleteExempt :execrows
 DELETE FROM suppression_exempt WHERE operator_id = $1 AND address = $2
 `
@@ -173,9 +184,9 @@ func (q *Queries) PutSoftBounce(ctx context.Context, arg PutSoftBounceParams) er
 }
 
 const putSuppression = `-- name: PutSuppression :exec
-INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, delivery_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, message_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
-  delivery_id = excluded.delivery_id
+  message_id = excluded.message_id
 `
 
 type PutSuppressionParams struct {
@@ -186,7 +197,7 @@ type PutSuppressionParams struct {
 	Created    int64
 	Expires    int64
 	Hits       int64
-	DeliveryID string
+	MessageID  string
 }
 
 func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) error {
@@ -198,7 +209,7 @@ func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) 
 		arg.Created,
 		arg.Expires,
 		arg.Hits,
-		arg.DeliveryID,
+		arg.MessageID,
 	)
 	return err
 }
@@ -225,7 +236,7 @@ func (q *Queries) SoftBounce(ctx context.Context, arg SoftBounceParams) (SoftBou
 }
 
 const suppression = `-- name: Suppression :one
-SELECT operator_id, address, reason, detail, created, expires, hits, delivery_id FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
+SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
 `
 
 type SuppressionParams struct {
@@ -245,7 +256,7 @@ func (q *Queries) Suppression(ctx context.Context, arg SuppressionParams) (Suppr
 		&i.Created,
 		&i.Expires,
 		&i.Hits,
-		&i.DeliveryID,
+		&i.MessageID,
 	)
 	return i, err
 }

@@ -2,9 +2,9 @@
 SELECT EXISTS (SELECT 1 FROM suppression WHERE operator_id = $1);
 
 -- name: PutSuppression :exec
-INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, delivery_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, message_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
-  delivery_id = excluded.delivery_id;
+  message_id = excluded.message_id;
 
 -- name: Suppression :one
 SELECT * FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3;
@@ -17,6 +17,9 @@ INSERT INTO suppression_exempt (operator_id, address, created) VALUES ($1, $2, $
 
 -- name: DeleteExempt :execrows
 DELETE FROM suppression_exempt WHERE operator_id = $1 AND address = $2;
+
+-- name: CountExempt :one
+SELECT COUNT(*) FROM suppression_exempt WHERE operator_id = $1;
 
 -- name: Exempt :many
 SELECT * FROM suppression_exempt WHERE operator_id = sqlc.arg(operator_id) AND address > sqlc.arg(after) ORDER BY address LIMIT CAST(sqlc.arg(most) AS bigint);
