@@ -199,6 +199,8 @@ type Suppression struct {
 	Detail    string    `json:"detail"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"` // zero: never
+	Hits      int       `json:"hits"`       // how often it was found
+	MessageID string    `json:"message_id"` // the message that showed it last, "" for an entry by hand
 }
 
 // Suppressions goes through the suppressions by address. Both conditions may be empty.
@@ -226,5 +228,27 @@ func (c *Client) Unsuppress(ctx context.Context, address, reason string) error {
 	q := url.Values{"address": {address}}
 	set(q, "reason", reason)
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions", query: q}, nil)
+	return err
+}
+
+// ExemptAddress is one that no bounce and no complaint suppresses.
+type ExemptAddress struct {
+	Address string `json:"address"`
+}
+
+// Exempt goes through the exempt addresses.
+func (c *Client) Exempt(ctx context.Context) iter.Seq2[ExemptAddress, error] {
+	return list[ExemptAddress](ctx, c, "/v1/suppressions/exempt", url.Values{})
+}
+
+// AddExempt exempts an address from being suppressed by what happens to its mail.
+func (c *Client) AddExempt(ctx context.Context, address string) error {
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions/exempt", body: ExemptAddress{address}, repeat: true}, nil)
+	return err
+}
+
+// RemoveExempt lets an address be suppressed again.
+func (c *Client) RemoveExempt(ctx context.Context, address string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions/exempt", query: url.Values{"address": {address}}}, nil)
 	return err
 }

@@ -43,7 +43,10 @@ func TestTheReturnPathOfAnOperatorsMailIsThereForWhoAsks(t *testing.T) {
 	w.want("250", "MAIL FROM:<>")
 	w.want("250 2.1.5", "RCPT TO:<%s>", sender)
 	w.want("452 4.5.3", "RCPT TO:<%s@bounce.%s>", local, platform)
-	w.want("550 5.3.2", "DATA")
+	w.want("354", "DATA")
+	w.want("250", "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"+
+		"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.receiver.test\r\n\r\n"+
+		"Final-Recipient: rfc822; someone@receiver.test\r\nAction: delayed\r\nStatus: 4.4.1\r\n--b--\r\n.")
 	w.want("250", "MAIL FROM:<>")
 	w.want("250", "RCPT TO:<abuse@%s>", platform)
 	w.want("452 4.5.3", "RCPT TO:<%s>", sender)

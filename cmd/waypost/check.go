@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/waypost/waypost/internal/app"
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/config"
 )
 
@@ -27,7 +28,10 @@ func (checkCmd) Run(e *environment) error {
 	for _, w := range c.Warnings() {
 		fmt.Fprintln(e.stdout, "warning:", w)
 	}
-	return errors.Join(checkPorts(e, c), e.base(func(b *app.Base) error {
+	if _, err = classify.Open(c.ReplyRules); err != nil {
+		err = fmt.Errorf("%sREPLY_RULES: %w", config.Prefix, err)
+	}
+	return errors.Join(err, checkPorts(e, c), e.base(func(b *app.Base) error {
 		engine, reason := b.Keys.Engine()
 		fmt.Fprintf(e.stdout, "ok: database (%s) opens, its schema is current and the instance key is its own\n", b.Engine.Dialect.Name)
 		fmt.Fprintf(e.stdout, "ok: DKIM keys open; signatures by %s", engine)

@@ -28,6 +28,7 @@ type commandLine struct {
 	User       userCmd       `cmd:"" help:"Manage the people who sign in."`
 	Queue      queueCmd      `cmd:"" help:"See and control what waits."`
 	Message    messageCmd    `cmd:"" help:"Look at messages."`
+	Rules      rulesCmd      `cmd:"" help:"Try the rules on what other servers reply."`
 	Platform   platformCmd   `cmd:"" help:"The platform's own affairs."`
 	Backup     backupCmd     `cmd:"" help:"Write a consistent copy of the SQLite database, also while it is served."`
 	Restore    restoreCmd    `cmd:"" help:"Put a backup in the place of the SQLite database."`

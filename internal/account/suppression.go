@@ -89,3 +89,30 @@ func checkAddress(p *Problems, address string) string {
 	}
 	return store.NormalizeAddress(address)
 }
+
+// Exempt lists the addresses that nothing but a person suppresses.
+func (s *Service) Exempt(ctx context.Context, operatorID, cursor string, limit int) (list []string, next string, err error) {
+	return s.o.Store.Exempt(ctx, operatorID, cursor, limit)
+}
+
+// AddExempt exempts an address from being suppressed by bounces and complaints, and ends
+// what suppresses it for those now. Errors are Problems with the field address, and Conflict
+// if there are too many.
+func (s *Service) AddExempt(ctx context.Context, by waypost.Actor, operatorID, address string) error {
+	var p Problems
+	address = checkAddress(&p, address)
+	if err := p.err(); err != nil {
+		return err
+	}
+	return s.o.Store.AddExempt(ctx, by, operatorID, address, time.Now())
+}
+
+// RemoveExempt lets an address be suppressed again. The error is NotFound if it is not exempt.
+func (s *Service) RemoveExempt(ctx context.Context, by waypost.Actor, operatorID, address string) error {
+	var p Problems
+	address = checkAddress(&p, address)
+	if err := p.err(); err != nil {
+		return err
+	}
+	return s.o.Store.RemoveExempt(ctx, by, operatorID, address)
+}

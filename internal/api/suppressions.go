@@ -24,6 +24,18 @@ func (s *server) registerSuppressions() {
 		ID: "remove-suppression", Method: http.MethodDelete, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusNoContent,
 		Summary: "Mail an address again", Description: "Removes the entries of an address.",
 	}, s.removeSuppression)
+	register(s, operation{
+		ID: "list-exempt", Method: http.MethodGet, Path: "/v1/suppressions/exempt", Tag: "Suppressions", Status: http.StatusOK,
+		Summary: "List exempt addresses", Description: "Addresses that no bounce and no complaint suppresses, by address.",
+	}, s.listExempt)
+	register(s, operation{
+		ID: "add-exempt", Method: http.MethodPost, Path: "/v1/suppressions/exempt", Tag: "Suppressions", Status: http.StatusNoContent,
+		Summary: "Exempt an address", Description: "No bounce and no complaint suppresses it any more, and what suppresses it for those ends. Entries by hand and unsubscriptions stay.",
+	}, s.addExempt)
+	register(s, operation{
+		ID: "remove-exempt", Method: http.MethodDelete, Path: "/v1/suppressions/exempt", Tag: "Suppressions", Status: http.StatusNoContent,
+		Summary: "Exempt an address no longer", Description: "From now on it may be suppressed again.",
+	}, s.removeExempt)
 }
 
 // suppression is an address that must not be mailed.
@@ -33,10 +45,12 @@ type suppression struct {
 	Detail    string                    `json:"detail"`
 	CreatedAt string                    `json:"created_at" format:"date-time"`
 	ExpiresAt string                    `json:"expires_at,omitempty" format:"date-time" doc:"Left out: never."`
+	Hits      int                       `json:"hits" doc:"How often it was found: each time an address that does not exist is suppressed for twice as long."`
+	MessageID string                    `json:"message_id,omitempty" doc:"The message that showed it last; left out for an entry by hand."`
 }
 
 func showSuppression(n waypost.Suppression) suppression {
-	return suppression{Address: n.Address, Reason: n.Reason, Detail: n.Detail, CreatedAt: stamp(n.Created), ExpiresAt: stamp(n.Expires)}
+	return suppression{Address: n.Address, Reason: n.Reason, Detail: n.Detail, CreatedAt: stamp(n.Created), ExpiresAt: stamp(n.Expires), Hits: n.Hits, MessageID: n.MessageID}
 }
 
 type listSuppressionsInput struct {
@@ -91,4 +105,29 @@ func renamed(err error, from, to string) error {
 		}
 	}
 	return err
+}
+
+// exempt is an address that no bounce and no complaint suppresses.
+type exempt struct {
+	Address string `json:"address" maxLength:"254"`
+}
+
+func (s *server) listExempt(ctx context.Context, c *caller, in *struct{ Paging }) (*answer[Page[exempt]], error) {
+	found, next, err := s.Accounts.Exempt(ctx, c.operator(), in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[Page[exempt]]{Page[exempt]{Items: items(found, func(address string) exempt { return exempt{address} }), Next: next}}, nil
+}
+
+func (s *server) addExempt(ctx context.Context, c *caller, in *answer[exempt]) (*struct{}, error) {
+	return nil, s.Accounts.AddExempt(ctx, c.actor(), c.operator(), in.Body.Address)
+}
+
+type removeExemptInput struct {
+	Address string `query:"address" required:"true" maxLength:"254"`
+}
+
+func (s *server) removeExempt(ctx context.Context, c *caller, in *removeExemptInput) (*struct{}, error) {
+	return nil, s.Accounts.RemoveExempt(ctx, c.actor(), c.operator(), in.Address)
 }

@@ -43,7 +43,7 @@ func (c tenant) state(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, path := range []string{
-		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/sandbox/messages", "/v1/conservation",
+		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/suppressions/exempt", "/v1/sandbox/messages", "/v1/conservation",
 	} {
 		_, out[path] = request(t, "GET", c.BaseURL+path, c.Key, nil)
 	}
@@ -62,6 +62,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := a.Suppress(t.Context(), marker+"@blocked.example", marker, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.AddExempt(t.Context(), marker+"@exempt.example"); err != nil {
 		t.Fatal(err)
 	}
 	m := mail()
@@ -110,6 +113,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"save-email-settings": `{"gateway":{"type":"smtp"}}`,
 		"test-email-settings": `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
 		"add-suppression":     `{"address":"x@blocked.example"}`,
+		"add-exempt":          `{"address":"x@blocked.example"}`,
 		"claim-domain":        `{"domain":"x.example"}`,
 		"add-sender":          `{"address":"x@alpha.example"}`,
 		"change-sender":       `{"default":true}`,
@@ -125,6 +129,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"list-messages":      "?recipient=" + marker + "*",
 		"list-suppressions":  "?address=" + marker + "*",
 		"remove-suppression": "?address=" + marker + "@blocked.example",
+		"remove-exempt":      "?address=" + marker + "@exempt.example",
 	}
 	platforms := func(path string) bool {
 		return strings.HasPrefix(path, "/v1/operators") || strings.HasPrefix(path, "/v1/platform/")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/config"
 	"github.com/waypost/waypost/internal/deliver"
 	"github.com/waypost/waypost/internal/dns"
@@ -46,6 +47,7 @@ type App struct {
 	Queue   *queue.Queue
 	Submit  *submit.Pipeline
 	Tests   *inbound.Tests  // nil without a return path of our own
+	rules   *classify.Rules // what replies mean
 	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
 	Users   *auth.Users
 
@@ -218,11 +220,15 @@ func (a *App) newDeliverer(o Options) (*deliver.Deliverer, error) {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	a.guards = []*guard.Guard{mx, relayGuard, upstream}
+	if a.rules, err = classify.Open(c.ReplyRules); err != nil {
+		return nil, fmt.Errorf("%sREPLY_RULES: %w", config.Prefix, err)
+	}
 	engine, reason := a.Keys.Engine()
 	a.Log.Info("DKIM signatures", "engine", engine, "reason", reason)
 	return deliver.New(deliver.Options{
 		Platform: a.Platform, Keys: a.Keys, Resolver: resolver, MX: mx, Relays: relayGuard, Upstream: upstream,
 		ReturnPath: a.returnPath(),
+		Rules:      a.rules,
 		HELO:       c.Hostname, UpstreamSigns: c.UpstreamSigns, MXPort: c.MXPort, Roots: o.Timeouts.Roots, Timeouts: o.Timeouts.Timeouts,
 		Connect: o.Timeouts.Connect, Logins: o.Timeouts.Logins, Log: a.Log,
 	}), nil

@@ -199,6 +199,23 @@ func TestADataDirectoryIsServedOnce(t *testing.T) {
 	}
 }
 
+func TestReplyRulesWithAMistakeRefuseTheStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rules.toml")
+	if err := os.WriteFile(file, []byte("[[rule]]\nname = \"mine\"\ncode = 550\ncause = \"unheard of\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := settings(t, "WAYPOST_REPLY_RULES="+file)
+	_, err := app.New(t.Context(), app.Options{Config: c, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Fatal("it starts")
+	}
+	for _, part := range []string{"WAYPOST_REPLY_RULES", file, `"mine"`, "unheard of"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in %v", part, err)
+		}
+	}
+}
+
 func TestStoppingTwiceIsHarmlessAndTheNextStartGoesOn(t *testing.T) {
 	c := settings(t)
 	a := start(t, c)

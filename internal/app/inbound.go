@@ -53,7 +53,7 @@ func (a *App) listenBounce() error {
 	server := smtpd.New(smtpd.Options{
 		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: min(c.MaxMessageSize, maxReceived),
 		MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
-		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Keep: a.keepRole}},
+		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Keep: a.keepRole, Book: a.System, Rules: a.rules}},
 		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.later("return path", share(server.Shutdown))

@@ -93,9 +93,20 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	c.says("RCPT TO:<"+forged+"@bounce.operator.test>", "550 5.7.1 ")
 	c.says("RCPT TO:<"+local+"@operator.test>", "550 5.7.1 ")
 
-	// The report itself is refused, and before it is sent.
+	// What people write is refused in our own words, and never answered by a mail.
+	c.says("RSET", "250 ")
+	c.says("MAIL FROM:<someone@site.test>", "250 ")
 	c.says("RCPT TO:<"+sender+">", "250 2.1.5 ")
-	c.says("DATA", "550 5.3.2 ")
+	c.says("DATA", "354 ")
+	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 nobody reads mail to this address")
+
+	// A report is taken, and moves the delivery.
+	c.says("MAIL FROM:<>", "250 ")
+	c.says("RCPT TO:<"+sender+">", "250 2.1.5 ")
+	c.says("DATA", "354 ")
+	c.says("Subject: Undelivered Mail Returned to Sender\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"+
+		"--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.site.test\r\n\r\n"+
+		"Final-Recipient: rfc822; someone@site.test\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n--b--\r\n.", "250 ")
 	c.says("MAIL FROM:<a@b.test>", "250 ")
 	c.says("RCPT TO:<postmaster@platform.test>", "250 ")
 	c.says("DATA", "354 ")

@@ -11,7 +11,7 @@ import (
 type Failure struct {
 	Phase  waypost.Phase
 	Reply  waypost.Reply     // Code 0: the server said nothing, and Text is ours (package deliver, words.go)
-	Cause  Cause             // "" is found out if there is a reply
+	Cause  Cause             // what Rules.Classify said
 	Route  waypost.RouteKind // relay: the operator's own server; any other: the built-in gateway
 	Server Server            // the own server; not looked at for other routes
 }
@@ -48,9 +48,6 @@ func FailureOf(a *waypost.Attempt, relay *waypost.Relay) Failure {
 // Advise returns what to do about a failed test mail. There is always something: the
 // first row that matches says what, or else the phase.
 func Advise(f Failure) Advice {
-	if f.Cause == "" && f.Reply.Code != 0 {
-		f.Cause = Classify(Input{Phase: f.Phase, Reply: f.Reply, Route: f.Route}).Cause
-	}
 	code := adviceCode(f)
 	for _, a := range Advices() {
 		if a.Code == code {

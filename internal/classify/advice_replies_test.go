@@ -29,6 +29,7 @@ func bare(host string) classify.Server {
 // addresses shortened; above them where they were read (issues are those of github.com).
 func TestAdviceOnRepliesOfProviders(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	const (
 		gmail, google = "smtp.gmail.com", "smtp-relay.gmail.com"
 		o365, outlook = "smtp.office365.com", "smtp-mail.outlook.com"
@@ -284,7 +285,8 @@ func TestAdviceOnRepliesOfProviders(t *testing.T) {
 			first, rest, _ := strings.Cut(tt.reply, "\n")
 			said := reply(t, first)
 			said.Text = strings.TrimSpace(said.Text + "\n" + rest)
-			f := classify.Failure{Phase: tt.phase, Reply: said, Route: relay, Server: tt.server}
+			cause := rules.Classify(classify.Input{Phase: tt.phase, Reply: said, Route: relay}).Cause
+			f := classify.Failure{Phase: tt.phase, Reply: said, Cause: cause, Route: relay, Server: tt.server}
 			if got := classify.Advise(f); got.Code != tt.want {
 				t.Errorf("%q at %s:\n got %s\nwant %s", tt.reply, tt.phase, got.Code, tt.want)
 			}
@@ -296,6 +298,7 @@ func TestAdviceOnRepliesOfProviders(t *testing.T) {
 // own server has to do with it.
 func TestAdviceForTheBuiltinGateway(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	for _, tt := range []struct {
 		phase waypost.Phase
 		reply string
@@ -318,6 +321,7 @@ func TestAdviceForTheBuiltinGateway(t *testing.T) {
 	} {
 		for _, route := range []waypost.RouteKind{direct, up} {
 			f := classify.Failure{Phase: tt.phase, Reply: reply(t, tt.reply), Route: route, Server: at("smtp.gmail.com")}
+			f.Cause = rules.Classify(classify.Input{Phase: f.Phase, Reply: f.Reply, Route: f.Route}).Cause
 			if got := classify.Advise(f); got.Code != tt.want {
 				t.Errorf("%s %q over %s: %s, want %s", tt.phase, tt.reply, route, got.Code, tt.want)
 			}

@@ -206,7 +206,7 @@ func TestAdviceOnOurOwnWordsOfTheBuiltinGateway(t *testing.T) {
 }
 
 func advise(phase waypost.Phase, err error, text string, server classify.Server) string {
-	v := classify.Classify(classify.Input{Phase: phase, Err: err, Route: relay})
+	v := classify.BuiltIn().Classify(classify.Input{Phase: phase, Err: err, Route: relay})
 	return classify.Advise(classify.Failure{
 		Phase: phase, Reply: waypost.Reply{Text: text}, Cause: v.Cause, Route: relay, Server: server,
 	}).Code
@@ -361,7 +361,7 @@ func TestFailureOfAnAttempt(t *testing.T) {
 	if got := classify.Advise(f).Code; got != "app_password" {
 		t.Errorf("%s", got)
 	}
-	f = classify.FailureOf(&waypost.Attempt{Phase: rcpt, Route: direct, Reply: waypost.Reply{Code: 550, Enhanced: "5.1.1", Text: "no"}}, nil)
+	f = classify.FailureOf(&waypost.Attempt{Phase: rcpt, Route: direct, Cause: "bad_mailbox", Reply: waypost.Reply{Code: 550, Enhanced: "5.1.1", Text: "no"}}, nil)
 	if got := classify.Advise(f).Code; got != "recipient_refused" {
 		t.Errorf("%s", got)
 	}

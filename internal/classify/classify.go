@@ -28,17 +28,21 @@ type Verdict struct {
 	Outcome waypost.Outcome
 	Cause   Cause  // "" when delivered
 	Blame   Blame  // "" when delivered
-	Rule    string // the row or rule that decided, for logs and tests
+	Rule    string // the row or rule that decided
+	Own     bool   // the row is of the owner's file
+	Words   string // what of the reply's text it went by, "" if by codes alone
+	Slow    Slow   // what the reply asks for
+	hard    bool   // all codes of the reply say 5
 }
 
 // Suppress reports whether the verdict proves that the address does not work, so
 // that further mail to it only does harm.
 func (v Verdict) Suppress() bool {
-	return v.Outcome == waypost.OutcomePermanent && v.Cause == BadMailbox
+	return v.hard && v.Outcome == waypost.OutcomePermanent && v.Cause == BadMailbox
 }
 
 // Classify returns what in means.
-func Classify(in Input) Verdict {
+func (r *Rules) Classify(in Input) Verdict {
 	if in.Reply.Code == 0 {
 		return silence(in)
 	}
@@ -48,12 +52,13 @@ func Classify(in Input) Verdict {
 	if in.Reply.Code < 400 || in.Reply.Code > 599 {
 		return verdict(waypost.OutcomeTemporary, Protocol, "unexpected reply")
 	}
-	r := lookUp(in)
-	v := verdict(outcome(in, r), r.cause, r.name)
-	switch {
-	case r.cause == Unknown:
-		v.Blame = unknownBlame(in.Phase)
-	case v.Outcome == waypost.OutcomeRouteDown && (v.Blame == BlameRecipient || v.Blame == BlameMessage):
+	row, words := r.lookUp(in)
+	v := verdict(outcome(in, row), row.cause, row.name)
+	v.Own, v.Words, v.Slow = row.own, words, row.slow
+	// After a mail has waited for days, a final 5yz may report the 4.y.z it waited for
+	// (RFC 3464 section 2.3.3).
+	v.hard = in.Reply.Permanent() && !strings.HasPrefix(in.Reply.Enhanced, "4")
+	if v.Outcome == waypost.OutcomeRouteDown && (v.Blame == BlameRecipient || v.Blame == BlameMessage) {
 		// Said where it can only be about us, whatever the words.
 		v.Blame = BlameUs
 	}
@@ -65,7 +70,7 @@ func verdict(outcome waypost.Outcome, cause Cause, rule string) Verdict {
 }
 
 // outcome applies promise 5 of the design to a 4yz or 5yz reply.
-func outcome(in Input, r rule) waypost.Outcome {
+func outcome(in Input, r *rule) waypost.Outcome {
 	switch {
 	case in.Phase == waypost.PhaseAuth:
 		// A login that fails will fail for the next mail too, and each one brings the
@@ -177,14 +182,4 @@ func errorCause(in Input) (Cause, string) {
 		return Connect, "connection lost"
 	}
 	return Unknown, "unknown error"
-}
-
-func unknownBlame(phase waypost.Phase) Blame {
-	switch phase {
-	case waypost.PhaseRcpt:
-		return BlameRecipient
-	case waypost.PhaseData, waypost.PhaseDot:
-		return BlameMessage
-	}
-	return BlameRoute
 }

@@ -21,17 +21,19 @@ import (
 
 func TestPositiveReplyToDotIsDelivered(t *testing.T) {
 	t.Parallel()
-	v := classify.Classify(classify.Input{Phase: dot, Reply: waypost.Reply{Code: 250}})
+	rules := classify.BuiltIn()
+	v := rules.Classify(classify.Input{Phase: dot, Reply: waypost.Reply{Code: 250}})
 	if v.Outcome != waypost.OutcomeDelivered || v.Cause != "" || v.Blame != "" {
 		t.Errorf("got %+v", v)
 	}
-	if v := classify.Classify(classify.Input{Phase: rcpt, Reply: waypost.Reply{Code: 250}}); v.Outcome != temporary {
+	if v := rules.Classify(classify.Input{Phase: rcpt, Reply: waypost.Reply{Code: 250}}); v.Outcome != temporary {
 		t.Errorf("250 to RCPT is no delivery: %+v", v)
 	}
 }
 
 func TestErrorsWithoutReply(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	tests := map[string]struct {
 		phase   waypost.Phase
 		err     error
@@ -65,7 +67,7 @@ func TestErrorsWithoutReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, route := range []waypost.RouteKind{direct, relay, up} {
-				v := classify.Classify(classify.Input{Phase: tt.phase, Err: tt.err, Route: route})
+				v := rules.Classify(classify.Input{Phase: tt.phase, Err: tt.err, Route: route})
 				if v.Outcome != tt.outcome || v.Cause != tt.cause {
 					t.Errorf("%s: got %s, %s (rule %q), want %s, %s", route, v.Outcome, v.Cause, v.Rule, tt.outcome, tt.cause)
 				}
@@ -77,6 +79,7 @@ func TestErrorsWithoutReply(t *testing.T) {
 // Promise 5 for replies that nobody foresaw.
 func TestPermanentOnlyWherePeersMaySaySo(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	rapid.Check(t, func(t *rapid.T) {
 		in := classify.Input{
 			Phase: rapid.SampledFrom([]waypost.Phase{
@@ -89,7 +92,7 @@ func TestPermanentOnlyWherePeersMaySaySo(t *testing.T) {
 				Text:     rapid.SampledFrom([]string{"", "relay denied", "user unknown", "mailbox full", "too many recipients", "spam"}).Draw(t, "text"),
 			},
 		}
-		v := classify.Classify(in)
+		v := rules.Classify(in)
 		late := in.Phase == rcpt || in.Phase == data || in.Phase == dot
 		switch v.Outcome {
 		case waypost.OutcomePermanent:
@@ -117,13 +120,14 @@ func TestPermanentOnlyWherePeersMaySaySo(t *testing.T) {
 
 func TestOnlyUnknownMailboxesSuppress(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	for line, want := range map[string]bool{
 		"550 5.1.1 User unknown": true,
 		"554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked using zen.spamhaus.org": false,
 		"552 5.2.2 mailbox full": false,
 		"550":                    false,
 	} {
-		if v := classify.Classify(classify.Input{Phase: rcpt, Route: direct, Reply: reply(t, line)}); v.Suppress() != want {
+		if v := rules.Classify(classify.Input{Phase: rcpt, Route: direct, Reply: reply(t, line)}); v.Suppress() != want {
 			t.Errorf("%s: suppress %v, want %v", line, v.Suppress(), want)
 		}
 	}
@@ -139,8 +143,9 @@ func TestEveryCauseIsExplained(t *testing.T) {
 }
 
 func BenchmarkClassify(b *testing.B) {
+	rules := classify.BuiltIn()
 	in := classify.Input{Phase: rcpt, Route: direct, Reply: waypost.Reply{Code: 450, Enhanced: "", Text: "later, please: we are quite busy at the moment"}}
 	for b.Loop() {
-		classify.Classify(in)
+		rules.Classify(in)
 	}
 }

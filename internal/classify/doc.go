@@ -4,9 +4,12 @@
 // Classify works in this order:
 //
 //  1. a 2yz to the final dot is delivered; no reply after the dot is uncertain;
-//  2. the first matching row of the rules names the cause; without one, the phase does;
+//  2. the first row of the rules that holds names the cause; without one, the phase does;
 //  3. the outcome follows from the class of the reply, the phase and, on a relay,
 //     whether the row speaks of our login, permission or quota there.
+//
+// The rules are data: rules.toml, and before it a file of the owner's. They look at what
+// a server says, not at the names it says it about (plainOf).
 //
 // Whatever nobody foresaw is temporary. Permanent is only what a peer said about the
 // recipient or the message: a 5yz to RCPT, to DATA or to the final dot, and to MAIL

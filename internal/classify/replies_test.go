@@ -42,6 +42,7 @@ const (
 // What servers in the world say, in their own words, host names and ids shortened.
 func TestRepliesOfTheWorld(t *testing.T) {
 	t.Parallel()
+	rules := classify.BuiltIn()
 	tests := []struct {
 		server  string
 		route   waypost.RouteKind
@@ -198,7 +199,7 @@ func TestRepliesOfTheWorld(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.server+" "+string(tt.phase)+" "+tt.reply[:min(40, len(tt.reply))], func(t *testing.T) {
 			t.Parallel()
-			v := classify.Classify(classify.Input{Phase: tt.phase, Route: tt.route, Reply: reply(t, tt.reply)})
+			v := rules.Classify(classify.Input{Phase: tt.phase, Route: tt.route, Reply: reply(t, tt.reply)})
 			if v.Outcome != tt.outcome || v.Cause != tt.cause {
 				t.Errorf("%s to %s: %q\n got %s, %s (rule %q)\nwant %s, %s", tt.server, tt.phase, tt.reply, v.Outcome, v.Cause, v.Rule, tt.outcome, tt.cause)
 			}

@@ -49,6 +49,7 @@ type Config struct {
 	DNSResolver string // host:port, empty for the system's
 	DNSPort     int    // of authoritative servers
 	MXPort      int
+	ReplyRules  string         // TOML file of the owner's rules on replies, empty for none
 	GuardAllow  []netip.Prefix // private networks that others' addresses may resolve to
 	RelayPorts  []int
 

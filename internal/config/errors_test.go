@@ -48,6 +48,7 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 		"DNS_RESOLVER":            {"127.0.0.1", ":53", "127.0.0.1:0", "dns:domain"},
 		"DNS_PORT":                {"0", "65536", "dns", "0x35", "5 3"},
 		"MX_PORT":                 {"-25"},
+		"REPLY_RULES":             {"a\x00b"},
 		"GUARD_ALLOW":             {"private"},
 		"RELAY_PORTS":             {"0", "25;26", "25,smtp", ","},
 		"SMTP_CLEARTEXT_NETWORKS": {"all"},

@@ -135,6 +135,8 @@ func Settings() []Setting {
 			"Port of authoritative name servers."),
 		setting("MX_PORT", "25", between(1, 65535), func(c *Config) *int { return &c.MXPort },
 			"Port of mail exchangers."),
+		setting("REPLY_RULES", "", path(false), func(c *Config) *string { return &c.ReplyRules },
+			"TOML file with rules on what servers reply; they come before the built-in ones."),
 		setting("GUARD_ALLOW", "", prefixes(), func(c *Config) *[]netip.Prefix { return &c.GuardAllow },
 			"Networks that relays, webhooks and mail exchangers may be in although they are private."),
 		setting("RELAY_PORTS", "25,465,587,2525", ports(), func(c *Config) *[]int { return &c.RelayPorts },

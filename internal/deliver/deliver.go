@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/dkim"
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/guard"
@@ -31,6 +32,7 @@ type Options struct {
 	Relays     *guard.Guard // dials operators' relays
 	Upstream   *guard.Guard // dials the platform's own upstream: not guarded against private addresses
 	HELO       string
+	Rules      *classify.Rules // what replies mean; nil: the built-in ones
 
 	// UpstreamSigns says that the upstream signs what goes through it: no signature of ours.
 	UpstreamSigns bool
@@ -76,6 +78,9 @@ func New(o Options) *Deliverer {
 	}
 	if o.Logins == 0 {
 		o.Logins = 60
+	}
+	if o.Rules == nil {
+		o.Rules = classify.BuiltIn()
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -94,7 +94,7 @@ func (t *try) elsewhere(res smtpc.Result, e *smtpc.Error) error {
 		return e
 	case r.Phase == waypost.PhaseMail && !r.Local:
 		in := classify.Input{Phase: r.Phase, Reply: r.Reply, Route: t.route}
-		if classify.Classify(in).Outcome != waypost.OutcomePermanent {
+		if t.d.o.Rules.Classify(in).Outcome != waypost.OutcomePermanent {
 			return &smtpc.Error{Phase: r.Phase, Reply: r.Reply}
 		}
 	}

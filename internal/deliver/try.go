@@ -54,7 +54,7 @@ func (t *try) sandbox() {
 // returns what that means. What is reported already stays.
 func (t *try) report(i int, in classify.Input) waypost.Outcome {
 	in.Route = t.route
-	v := classify.Classify(in)
+	v := t.d.o.Rules.Classify(in)
 	if t.done[i] {
 		return v.Outcome
 	}

@@ -1,7 +1,15 @@
-// Package inbound receives mail at the platform's return path: for now the test mails
-// that operators send to see what a stranger's server makes of them, and what people
-// write to postmaster and abuse (RFC 5321 section 4.5.1, RFC 2142). Delivery reports are
-// refused at DATA, and the return paths they go to are told from forged ones at RCPT.
+// Package inbound receives mail at the platform's return path: reports about mail that was
+// delivered before, the test mails that operators send to see what a stranger's server makes
+// of them, and what people write to postmaster and abuse (RFC 5321 section 4.5.1, RFC 2142).
+//
+// A report goes like this:
+//
+//  1. Mailbox.Recipient takes the address if it is a return path that we made: its MAC names
+//     the delivery and vouches for it;
+//  2. ParseReport says what the mail is: a bounce, a complaint, a warning, an answer;
+//  3. Report.about finds what it says about the delivery's recipient, with the rules on
+//     replies of package classify;
+//  4. the Book records it once, with all that follows from it.
 //
 // A test mail that is to be judged goes like this:
 //

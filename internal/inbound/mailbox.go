@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -17,6 +18,10 @@ type Mailbox struct {
 	ReturnPath route.ReturnPath
 	Domains    []string // where postmaster and abuse are read, the return path's among them
 
+	Book     Book            // of what is reported
+	Rules    *classify.Rules // what replies in reports mean
+	Courtesy string          // what people are told who write to an address that nobody reads; "" for the usual words
+
 	// Keep stores a mail to postmaster or abuse for the platform's owner.
 	Keep func(ctx context.Context, to string, a Arrival) error
 
@@ -25,17 +30,20 @@ type Mailbox struct {
 
 // Recipient reports whether a message with some recipients may go to an address too.
 //
-// Our return paths are taken although no report is processed yet (see Begin): receivers
-// that verify a sender by asking for it here would refuse all mail of the platform. Each is
-// alone in its transaction, so that other mail is not refused with the report.
+// Our return paths are taken, which receivers ask for that verify a sender so. Each is alone
+// in its transaction: what is said of a report at the end of its data is about it only.
 func (m *Mailbox) Recipient(_ context.Context, address string, others []string) error {
-	returns := m.isReturnPath(address)
+	_, returns := m.delivery(address)
 	if !returns {
 		if err := m.find(address); err != nil {
 			return err
 		}
 	}
-	if len(others) > 0 && (returns || m.isReturnPath(others[0])) {
+	alone := returns
+	if len(others) > 0 && !alone {
+		_, alone = m.delivery(others[0])
+	}
+	if len(others) > 0 && alone {
 		return &waypost.Error{
 			Kind: waypost.RateLimited, Code: "return_path_alone", SMTP: "4.5.3", Message: "a return path has to be the only recipient, send this one separately",
 		}
@@ -60,13 +68,8 @@ func (m *Mailbox) find(address string) error {
 }
 
 // Begin reports whether a message for some recipients that Recipient took is taken, before
-// its content is there. A delivery report is not: it would be thrown away.
+// its content is there.
 func (m *Mailbox) Begin(_ context.Context, recipients []string, peer netip.Addr) error {
-	if slices.ContainsFunc(recipients, m.isReturnPath) {
-		return &waypost.Error{
-			Kind: waypost.Forbidden, Code: "no_reports", SMTP: "5.3.2", Message: "this server does not process delivery reports yet",
-		}
-	}
 	if slices.ContainsFunc(recipients, toRole) && !m.roles.allow(peer, time.Now()) {
 		return &waypost.Error{
 			Kind: waypost.RateLimited, Code: "rate_limited", SMTP: "4.7.1", Message: "too much mail from your network to this mailbox, try again later",
@@ -75,17 +78,16 @@ func (m *Mailbox) Begin(_ context.Context, recipients []string, peer netip.Addr)
 	return nil
 }
 
-// isReturnPath reports whether an address is a return path that we made. At which domain
-// it is does not matter, as long as that is named like one: operators have a CNAME to ours,
-// and what the MAC vouches for is the delivery.
-func (m *Mailbox) isReturnPath(address string) bool {
+// delivery is the delivery that an address is the return path of, if we made it. At which
+// domain it is does not matter, as long as that is named like one: operators have a CNAME to
+// ours, and what the MAC vouches for is the delivery.
+func (m *Mailbox) delivery(address string) (id string, ok bool) {
 	p := m.ReturnPath
 	p.Domain = address[strings.LastIndexByte(address, '@')+1:]
 	if !strings.HasPrefix(strings.ToLower(p.Domain), route.BounceDomain("")) {
-		return false
+		return "", false
 	}
-	_, ok := p.Delivery(address)
-	return ok
+	return p.Delivery(address)
 }
 
 // Receive takes a message for some recipients that Recipient took. However many they are,
@@ -94,6 +96,9 @@ func (m *Mailbox) Receive(ctx context.Context, recipients []string, a Arrival) e
 	role := ""
 	var locals []string
 	for _, to := range recipients {
+		if id, ok := m.delivery(to); ok { // and is the only one
+			return m.report(ctx, id, a)
+		}
 		local, domain := split(to)
 		switch {
 		case !isRole(local):
@@ -104,6 +109,9 @@ func (m *Mailbox) Receive(ctx context.Context, recipients []string, a Arrival) e
 	}
 	if role != "" { // first: if it fails all is sent again, and a test address is good once
 		if err := m.Keep(ctx, role, a); err != nil {
+			return err
+		}
+		if err := m.complaint(ctx, a); err != nil {
 			return err
 		}
 	}

@@ -88,21 +88,6 @@ func TestAReturnPathIsAloneInItsTransaction(t *testing.T) {
 	}
 }
 
-func TestDeliveryReportsAreRefusedForGoodBeforeTheirContent(t *testing.T) {
-	m := newMailbox(zones{})
-	for _, to := range []string{m.returnPathAt("bounce.platform.test"), m.returnPathAt("bounce.operator.test")} {
-		err := m.Begin(t.Context(), []string{to}, peer())
-		if code(err) != "5.3.2" || waypost.KindOf(err) != waypost.Forbidden {
-			t.Errorf("%s: %v", to, err)
-		}
-	}
-	for range 3 * networkBurst {
-		if err := m.Begin(t.Context(), []string{m.Tests.New(time.Now()).Address}, peer()); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestRoleMailOfANetworkIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMailbox(zones{})

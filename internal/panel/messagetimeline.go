@@ -204,7 +204,7 @@ func (q *request) eventStep(t *timeline, e waypost.Event) view.TimelineStep {
 	switch e.Type {
 	case waypost.EventAccepted, waypost.EventDelivered:
 		s.Class = "ok"
-	case waypost.EventBounced, waypost.EventExpired:
+	case waypost.EventBounced, waypost.EventExpired, waypost.EventComplained:
 		s.Class, s.Reply = "bad", e.Detail // the other side's words
 	case waypost.EventSuppress:
 		reason, detail, _ := strings.Cut(e.Detail, ": ")

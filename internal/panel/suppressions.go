@@ -17,6 +17,8 @@ func (p *panel) suppressionsRoutes() []page {
 		{"GET /suppressions", tenantRead, p.suppressionsPage},
 		{"POST /suppressions", tenantWrite, p.addSuppression},
 		{"POST /suppressions/remove", tenantWrite, p.removeSuppression},
+		{"POST /suppressions/exempt", tenantWrite, p.addExempt},
+		{"POST /suppressions/exempt/remove", tenantWrite, p.removeExempt},
 	}
 }
 
@@ -41,6 +43,7 @@ func suppressionDays() []struct {
 // newSuppression is the form as typed, and what is wrong with it.
 type newSuppression struct {
 	address, detail, expires string
+	exempt                   string // in the form for exempt addresses
 	problems                 map[string]string
 }
 
@@ -59,7 +62,10 @@ func (q *request) showSuppressions(status int, n newSuppression) error {
 	if err != nil {
 		return err
 	}
-	v := view.Suppressions{Write: q.mayWrite(), Active: f.Address != "" || f.Reason != "", Add: q.suppressionForm(n), Open: len(n.problems) > 0}
+	v := view.Suppressions{Write: q.mayWrite(), Active: f.Address != "" || f.Reason != "", Add: q.suppressionForm(n), Open: len(n.problems) > 0 && n.problems["exempt"] == ""}
+	if err := q.showExempt(&v, n); err != nil {
+		return err
+	}
 	v.Address = view.Field{
 		Name: "find", Label: q.T("suppressions.address"), Hint: q.T("messages.recipient_hint"), Value: f.Address, Auto: "off", Max: 254,
 	}
@@ -74,7 +80,10 @@ func (q *request) showSuppressions(status int, n newSuppression) error {
 			Expires: q.T("suppressions.never"), Ask: q.T("suppressions.ask", "Address", s.Address),
 		}
 		if !s.Expires.IsZero() {
-			row.Expires, row.Over = q.Date(s.Expires), !s.Expires.After(q.panel.Now())
+			row.Expires = q.Date(s.Expires)
+		}
+		if s.MessageID != "" {
+			row.Message = "/messages/" + s.MessageID
 		}
 		v.Rows = append(v.Rows, row)
 	}
@@ -135,4 +144,51 @@ func (p *panel) removeSuppression(q *request) error {
 		return err
 	}
 	return q.redirect("/suppressions", "suppression_removed")
+}
+
+// exemptShown is how many exempt addresses are shown at once.
+const exemptShown = 200
+
+// showExempt fills in the addresses that nothing but a person suppresses.
+func (q *request) showExempt(v *view.Suppressions, n newSuppression) error {
+	cursor := storable(q.URL.Query().Get("exempt"), 300)
+	list, next, err := q.panel.Accounts.Exempt(q.Context(), q.operator(), cursor, exemptShown)
+	if err != nil {
+		return err
+	}
+	v.Exempt.Add = view.Field{
+		Name: "exempt", Label: q.T("suppressions.address"), Value: n.exempt, Error: n.problems["exempt"], Type: "email", Auto: "off", Required: true, Max: 254,
+	}
+	v.Exempt.Open = n.problems["exempt"] != "" || cursor != ""
+	if next != "" {
+		v.Exempt.Next = q.with("exempt", next)
+	}
+	for _, address := range list {
+		v.Exempt.Addresses = append(v.Exempt.Addresses, view.ExemptAddress{Address: address, Ask: q.T("suppressions.unexempt_ask", "Address", address)})
+	}
+	return nil
+}
+
+func (p *panel) addExempt(q *request) error {
+	n := newSuppression{exempt: q.typed("exempt", 300), expires: "never"}
+	err := p.Accounts.AddExempt(q.Context(), q.by(), q.operator(), n.exempt)
+	if waypost.KindOf(err) == waypost.Invalid {
+		n.problems = map[string]string{"exempt": q.T("suppressions.bad_address")}
+		return q.showSuppressions(http.StatusUnprocessableEntity, n)
+	}
+	if err != nil {
+		return err
+	}
+	return q.redirect("/suppressions", "exempt_added")
+}
+
+func (p *panel) removeExempt(q *request) error {
+	err := p.Accounts.RemoveExempt(q.Context(), q.by(), q.operator(), q.typed("address", 300))
+	if waypost.KindOf(err) == waypost.Invalid {
+		return waypost.NewError(waypost.NotFound, "not_found", "")
+	}
+	if err != nil {
+		return err
+	}
+	return q.redirect("/suppressions", "exempt_removed")
 }

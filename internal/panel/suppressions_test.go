@@ -3,6 +3,7 @@ package panel_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,14 +64,16 @@ func TestSuppressionsAreFoundAndReadInPages(t *testing.T) {
 	for i := range 60 {
 		add(op, fmt.Sprintf("user%02d@one.example", i), waypost.SuppressedHard, time.Time{})
 	}
-	add(op, "zoe@two.example", waypost.SuppressedComplaint, time.Now().Add(-time.Hour))
+	add(op, "zoe@two.example", waypost.SuppressedComplaint, time.Now().Add(time.Hour))
+	add(op, "zz@two.example", waypost.SuppressedSoft, time.Now().Add(-time.Hour)) // over
 	add(other, "secret@other.example", waypost.SuppressedManual, time.Time{})
 	v := w.visitor(t, op, waypost.RoleViewer)
 	first := v.open("/suppressions")
 	first.wants("user00@one.example", "user49@one.example", "Does not exist", "for ever", "Next")
 	first.lacks("user50@", "secret@other.example", "/suppressions/remove", `method="post" action="/suppressions"`)
 	second := v.open(first.link(`rel="next" href="`))
-	second.wants("user59@one.example", "zoe@two.example", "Complained about spam", "over", "First page")
+	second.wants("user59@one.example", "zoe@two.example", "Complained about spam", "First page")
+	second.lacks("zz@two.example")
 	for query, want := range map[string]string{
 		"find=zoe@two.example": "zoe@two.example", "find=@two.example": "zoe@two.example", "find=zo*": "zoe@two.example", "reason=complaint": "zoe@two.example",
 		"find=user59*": "user59@one.example", "find=secret@other.example": "Nothing found", "reason=manual": "Nothing found", "find=%00%ff&cursor=%00": "user00",
@@ -84,5 +87,40 @@ func TestSuppressionsAreFoundAndReadInPages(t *testing.T) {
 	}
 	if got := w.visitor(t, op, waypost.RoleAdmin).post("/suppressions/remove", "address", "secret@other.example", "reason", "manual"); got.status != http.StatusNotFound {
 		t.Errorf("another operator's: %d", got.status)
+	}
+}
+
+func TestAnExemptAddressIsAddedAndTakenOff(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, "Acme")
+	v := w.visitor(t, op, waypost.RoleAdmin)
+	got := v.post("/suppressions/exempt", "exempt", hostileText)
+	got.wants("This is not an e-mail address.")
+	got.lacks("<script>alert")
+	if got.status != http.StatusUnprocessableEntity || got.value("exempt") != strings.TrimSpace(hostileText) {
+		t.Errorf("%d %q", got.status, got.value("exempt"))
+	}
+	if got := v.post("/suppressions/exempt", "exempt", "Control.Room@acme.example"); got.location() != "/suppressions" {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	v.open("/suppressions").wants("never suppressed by itself any more", "control.room@acme.example", "Suppress control.room@acme.example again")
+	viewer := w.visitor(t, op, waypost.RoleViewer).open("/suppressions")
+	viewer.wants("control.room@acme.example")
+	viewer.lacks("Suppress control.room@acme.example again")
+	v.post("/suppressions/exempt/remove", "address", "control.room@acme.example")
+	v.open("/suppressions").lacks("control.room@acme.example")
+	if got := v.post("/suppressions/exempt/remove", "address", "control.room@acme.example"); got.status != http.StatusNotFound {
+		t.Errorf("%d", got.status)
+	}
+	log, err := w.db.Store.AuditLog(t.Context(), op, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []string{"suppression.exempt", "suppression.unexempt"} {
+		if !slices.ContainsFunc(log, func(e waypost.AuditEntry) bool {
+			return e.Action == action && e.Target == "control.room@acme.example" && e.Actor.Name == v.user.Login
+		}) {
+			t.Errorf("no %s: %+v", action, log)
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/classify"
 	"github.com/waypost/waypost/internal/store/system"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -33,7 +35,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 	case waypost.OutcomeDelivered:
 		f.State, f.Event, f.Cause = waypost.Delivered, waypost.EventDelivered, ""
 	case waypost.OutcomePermanent:
-		f.State, f.Event = waypost.Bounced, waypost.EventBounced
+		f.State, f.Event, f.Symptom = waypost.Bounced, waypost.EventBounced, symptom(a)
 	case waypost.OutcomeRouteDown:
 		f.Event, f.NextAt = waypost.EventDeferred, routeBack
 		if routeBack.IsZero() {
@@ -54,6 +56,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 		f.Cause, f.Route = d.Cause, d.Route
 	}
 	if once {
+		f.Symptom = "" // who tests an address means to find out
 		settleOnce(f, a)
 	}
 	return f
@@ -90,4 +93,20 @@ func settleOnce(f *system.Finish, a waypost.Attempt) {
 		f.State, f.Event = waypost.Expired, waypost.EventExpired
 	}
 	f.NextAt = f.At
+}
+
+// symptom is what a bounce for a cause says about the address. Only what is the recipient's
+// fault says anything: an address behind a block list works.
+func symptom(a waypost.Attempt) waypost.SuppressionReason {
+	switch classify.Cause(a.Cause) {
+	case classify.BadMailbox:
+		if strings.HasPrefix(a.Reply.Enhanced, "4.") { // of two minds
+			return waypost.SuppressedSoft
+		}
+		return waypost.SuppressedHard
+	case classify.MailboxFull, classify.BadDomain:
+		return waypost.SuppressedSoft
+	default:
+		return ""
+	}
 }

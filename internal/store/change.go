@@ -18,6 +18,12 @@ type Changes struct {
 
 // Event records a fact about a delivery and, if its state changed, counts it.
 func (c *Changes) Event(e waypost.Event, kind waypost.Kind, from, to waypost.State) {
+	c.EventOf(e, kind, from, to, e.At)
+}
+
+// EventOf is Event for what is counted in the hour of another moment: what turns out later
+// to have gone wrong then.
+func (c *Changes) EventOf(e waypost.Event, kind waypost.Kind, from, to waypost.State, hour time.Time) {
 	if from != to {
 		e.From, e.To = from, to
 		switch to {
@@ -27,7 +33,7 @@ func (c *Changes) Event(e waypost.Event, kind waypost.Kind, from, to waypost.Sta
 			e.Type = waypost.EventCancelled
 		default:
 		}
-		c.tally.Moved(e.OperatorID, kind, from, to, e.At, 1)
+		c.tally.Moved(e.OperatorID, kind, from, to, hour, 1)
 		if to.Final() && kind == waypost.KindSecurity {
 			c.secrets = append(c.secrets, e.MessageID)
 		}

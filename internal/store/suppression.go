@@ -18,13 +18,13 @@ type SuppressionFilter struct {
 	Reason  waypost.SuppressionReason
 }
 
-// Suppressions lists suppressions by address, expired ones that have not been purged
-// yet too. next continues the listing, "" at its end; limit 0 means 50.
+// Suppressions lists suppressions by address, without those that have expired. next continues the listing, "" at its end; limit 0 means 50.
 func (s *Store) Suppressions(ctx context.Context, operatorID string, f SuppressionFilter, cursor string, limit int) (
 	list []waypost.Suppression, next string, err error,
 ) {
 	limit = pageSize(limit)
 	w := where{text: "operator_id = $1", args: []any{operatorID}}
+	w.and("(expires = 0 OR expires > ?)", waypost.Millis(time.Now()))
 	if f.Reason != "" {
 		w.and("reason = ?", string(f.Reason))
 	}
@@ -42,7 +42,7 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	if reason, after, ok := strings.Cut(cursor, ":"); ok {
 		w.and("(address, reason) > (?, ?)", after, reason)
 	}
-	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires FROM suppression
+	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression
 WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list suppressions: %w", err)
@@ -74,7 +74,7 @@ func (s *Store) SuppressionsFor(ctx context.Context, operatorID string, addrs []
 		w.in("address", list)
 		addrs = addrs[n:]
 		rows, err := s.engine.Reader().QueryContext(ctx,
-			"SELECT operator_id, address, reason, detail, created, expires FROM suppression WHERE "+w.text, w.args...)
+			"SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression WHERE "+w.text, w.args...)
 		if err != nil {
 			return nil, fmt.Errorf("look up suppressions: %w", err)
 		}
@@ -106,24 +106,12 @@ func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID
 	if created.IsZero() {
 		created = time.Now()
 	}
+	n.OperatorID, n.Address, n.Created, n.Hits = operatorID, NormalizeAddress(n.Address), created, 1
 	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		q := tenantsql.New(tx)
-		has, err := q.HasSuppressions(ctx, operatorID)
-		if err != nil {
+		if err := audit(ctx, tx, by, operatorID, "suppression.add", n.Address, waypost.Detail(n.Reason)); err != nil {
 			return err
 		}
-		if !has {
-			if err := BumpChange(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if err := audit(ctx, tx, by, operatorID, "suppression.add", NormalizeAddress(n.Address), waypost.Detail(n.Reason)); err != nil {
-			return err
-		}
-		return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
-			OperatorID: operatorID, Address: NormalizeAddress(n.Address), Reason: string(n.Reason), Detail: n.Detail,
-			Created: waypost.Millis(created), Expires: waypost.Millis(n.Expires),
-		})
+		return putSuppression(ctx, tx, n)
 	})
 	if err != nil {
 		return fmt.Errorf("add suppression: %w", err)
@@ -152,10 +140,67 @@ func scanSuppressions(rows *sql.Rows) ([]waypost.Suppression, error) {
 	err := engine.Each(rows, func(rows *sql.Rows) error {
 		var n waypost.Suppression
 		var created, expires int64
-		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires)
+		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires, &n.Hits, &n.MessageID)
 		n.Created, n.Expires = waypost.FromMillis(created), waypost.FromMillis(expires)
 		list = append(list, n)
 		return err
 	})
 	return list, err
+}
+
+// Exempt lists the addresses of an operator that nothing but a person suppresses, after a
+// cursor: the last address seen. next continues the listing, "" at its end.
+func (s *Store) Exempt(ctx context.Context, operatorID, cursor string, limit int) (list []string, next string, err error) {
+	limit = pageSize(limit)
+	rows, err := s.queries().Exempt(ctx, tenantsql.ExemptParams{OperatorID: operatorID, After: cursor, Most: int64(limit + 1)})
+	if err != nil {
+		return nil, "", fmt.Errorf("list exempt addresses: %w", err)
+	}
+	for _, row := range rows {
+		list = append(list, row.Address)
+	}
+	if len(list) > limit {
+		list = list[:limit]
+		next = list[limit-1]
+	}
+	return list, next, nil
+}
+
+// maxExempt bounds the exempt addresses of an operator: they are for the few that matter.
+const maxExempt = 1000
+
+// AddExempt exempts an address from being suppressed by what happens to its mail, and ends
+// what suppresses it for that now. Twice is no error; Conflict if there are too many.
+func (s *Store) AddExempt(ctx context.Context, by waypost.Actor, operatorID, addr string, now time.Time) error {
+	addr = NormalizeAddress(addr)
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		if n, err := q.CountExempt(ctx, operatorID); err != nil {
+			return err
+		} else if n >= maxExempt {
+			return waypost.NewError(waypost.Conflict, "too_many_exempt", fmt.Sprintf("there are %d exempt addresses already, which is the most", maxExempt))
+		}
+		n, err := q.PutExempt(ctx, tenantsql.PutExemptParams{OperatorID: operatorID, Address: addr, Created: waypost.Millis(now)})
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := q.ClearSuppressions(ctx, tenantsql.ClearSuppressionsParams{OperatorID: operatorID, Address: addr}); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, operatorID, "suppression.exempt", addr, "")
+	})
+}
+
+// RemoveExempt lets an address be suppressed again. The error is NotFound if it is not exempt.
+func (s *Store) RemoveExempt(ctx context.Context, by waypost.Actor, operatorID, addr string) error {
+	addr = NormalizeAddress(addr)
+	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
+		n, err := q.DeleteExempt(ctx, tenantsql.DeleteExemptParams{OperatorID: operatorID, Address: addr})
+		if err == nil && n == 0 {
+			return notFound("exempt address")
+		}
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, operatorID, "suppression.unexempt", addr, "")
+	})
 }

@@ -144,25 +144,3 @@ type Message struct {
 	EightBit   bool // header or body has a byte over 127
 	HeaderUTF8 bool // header has a byte over 127: needs SMTPUTF8 (RFC 6532)
 }
-
-// Suppression is an address an operator must not mail.
-type Suppression struct {
-	OperatorID string
-	Address    string // normalized
-	Reason     SuppressionReason
-	Detail     string
-	Created    time.Time
-	Expires    time.Time // zero: for ever
-}
-
-// SuppressionReason says why an address is suppressed.
-type SuppressionReason string
-
-// The reasons. Mail of kind security passes soft, complaint and unsubscribe.
-const (
-	SuppressedManual      SuppressionReason = "manual"
-	SuppressedHard        SuppressionReason = "hard_bounce"
-	SuppressedSoft        SuppressionReason = "soft_bounce"
-	SuppressedComplaint   SuppressionReason = "complaint"
-	SuppressedUnsubscribe SuppressionReason = "unsubscribe"
-)

@@ -86,7 +86,7 @@ func TestTheListOfSuppressions(t *testing.T) {
 	v.Active = true
 	golden(t, "suppressions-none", view.SuppressionsPage(p, v))
 	v.Write, v.Open, v.Next, v.Rows = true, true, "/suppressions?cursor=1", []view.Suppression{
-		{Address: hostile, Reason: "hard_bounce", Label: "Does not exist", Detail: hostile, At: "Mar 4", Expires: "Mar 5", Over: true, Ask: hostile},
+		{Address: hostile, Reason: "hard_bounce", Label: "Does not exist", Detail: hostile, At: "Mar 4", Expires: "Mar 5", Ask: hostile},
 		{Address: strings.Repeat("x", 10000), Reason: "manual", Label: "By hand", At: "Mar 4", Expires: "for ever"},
 	}
 	golden(t, "suppressions-full", view.SuppressionsPage(p, v))

@@ -9,7 +9,19 @@ type Suppressions struct {
 	Add             SuppressionForm
 	Open            bool // the form has something to say
 	First, Next     string
+	Exempt          Exempt
 }
+
+// Exempt are addresses that nothing but a person suppresses.
+type Exempt struct {
+	Addresses []ExemptAddress
+	Add       Field
+	Open      bool
+	Next      string // path to more, "" at the end
+}
+
+// ExemptAddress is one of them, and the question before it is taken off the list.
+type ExemptAddress struct{ Address, Ask string }
 
 // SuppressionForm is for adding an address.
 type SuppressionForm struct{ Address, Detail, Expires Field }
@@ -18,8 +30,9 @@ type SuppressionForm struct{ Address, Detail, Expires Field }
 type Suppression struct {
 	Address, Reason, Label, Detail, At, Expires string
 
-	Over bool // its time has passed
-	Ask  string
+	Message string // path to the mail that showed it, "" for none
+
+	Ask string
 }
 
 // reasonClass is the look of a reason.

@@ -33,6 +33,7 @@ func furnish(t *testing.T, db *storetest.DB, name string) (operatorID string, le
 	if err := db.Store.AddSuppression(ctx, by, id, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
 		t.Fatal(err)
 	}
+	db.Exec(t, "INSERT INTO suppression_exempt (operator_id, address, created) VALUES ($1, $2, 1)", id, "boss@"+name)
 	proveDomain(t, db, id, name)
 	u = newUser(t, db, id, "admin@"+name, waypost.RoleAdmin)
 	signIn(t, db, u, "token of "+name)
@@ -52,6 +53,9 @@ func furnish(t *testing.T, db *storetest.DB, name string) (operatorID string, le
 				f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 			}
 			finish(t, db, f)
+			if state == waypost.Delivered {
+				report(t, db, waypost.Feedback{DeliveryID: d[j].ID, Sort: waypost.FeedbackBounce, Symptom: waypost.SuppressedSoft, At: storetest.Now()})
+			}
 		}
 	}
 	accept(t, db, storetest.Mail{OperatorID: id, In: time.Hour})

@@ -52,6 +52,9 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		if err := s.AddSuppression(ctx, waypost.CommandLine(), victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.AddExempt(ctx, waypost.CommandLine(), victim, "boss@example.test", storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
 		senders, err := s.Senders(ctx, victim)
 		if err != nil || len(senders) != 1 {
 			t.Fatal(senders, err)
@@ -106,6 +109,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				l, _, err := s.Suppressions(ctx, op, store.SuppressionFilter{}, "", 10)
 				return len(l) > 0, err
 			},
+			"Exempt": func(op string) (bool, error) { l, _, err := s.Exempt(ctx, op, "", 10); return len(l) > 0, err },
 			"SuppressionsFor": func(op string) (bool, error) {
 				m, err := s.SuppressionsFor(ctx, op, []string{"bad@example.test"})
 				return len(m) > 0, err
@@ -208,6 +212,9 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"RevokeCredential": func(op string) (bool, error) {
 				return false, s.RevokeCredential(ctx, waypost.CommandLine(), op, credential.ID)
 			},
+			"RemoveExempt": func(op string) (bool, error) {
+				return false, s.RemoveExempt(ctx, waypost.CommandLine(), op, "boss@example.test")
+			},
 			"RemoveSuppression": func(op string) (bool, error) {
 				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual)
 			},
@@ -218,7 +225,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddSender", "AddSuppression", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
+			"Accept", "AddExempt", "AddSender", "AddSuppression", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {

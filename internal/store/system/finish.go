@@ -24,7 +24,8 @@ type Finish struct {
 	Attempt  *waypost.Attempt // nil when nothing was tried
 	Event    waypost.EventType
 	Actor    string
-	Sandbox  *SandboxMail // the copy that route sandbox keeps
+	Sandbox  *SandboxMail              // the copy that route sandbox keeps
+	Symptom  waypost.SuppressionReason // what the result says about the recipient's address; "" for nothing
 	At       time.Time
 
 	// Set by the write.
@@ -111,6 +112,7 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 	var w store.Changes
 	var attempts []store.OwnedAttempt
 	var mails []any
+	var symptoms []waypost.Symptom
 	for i, f := range group {
 		if f.Lost {
 			continue
@@ -133,6 +135,11 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 			e.Type = waypost.EventHeld
 			w.Event(e, d.Kind, waypost.Queued, waypost.Queued)
 		}
+		if f.Symptom != "" {
+			symptoms = append(symptoms, waypost.Symptom{
+				Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, MessageID: d.MessageID, Detail: f.Reason, At: f.At,
+			})
+		}
 		if s := f.Sandbox; s != nil {
 			data := make([]byte, 0, len(s.Header)+len(s.Body))
 			data = append(append(data, s.Header...), s.Body...)
@@ -141,6 +148,9 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 		}
 	}
 	if err := store.WriteAttempts(ctx, tx, attempts); err != nil {
+		return err
+	}
+	if err := store.WriteSymptoms(ctx, tx, y.Suppression, symptoms...); err != nil {
 		return err
 	}
 	if err := tx.Rows(ctx, `INSERT INTO sandbox (id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created, data)`,

@@ -118,6 +118,11 @@ func restOf() []string {
 	return append(settingsOf(),
 		`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
   SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM suppression_exempt WHERE (operator_id, address) IN (
+  SELECT e.operator_id, e.address FROM suppression_exempt e WHERE e.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM soft_bounce WHERE (operator_id, address) IN (
+  SELECT b.operator_id, b.address FROM soft_bounce b WHERE b.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM feedback WHERE (delivery_id, sort) IN (SELECT f.delivery_id, f.sort FROM feedback f WHERE f.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM idempotency WHERE (operator_id, key) IN (SELECT i.operator_id, i.key FROM idempotency i WHERE i.operator_id = $1 LIMIT $2)`,
 		"DELETE FROM domain_event WHERE id IN (SELECT e.id FROM domain_event e WHERE e.operator_id = $1 LIMIT $2)",
 		`DELETE FROM user_session WHERE id IN (

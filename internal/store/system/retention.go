@@ -36,6 +36,11 @@ const (
 	// a change does so later than who looks for a mail.
 	historyAge = 2 * 365 * 24 * time.Hour
 
+	// hitsAge is for how long after its end a suppression is remembered: found again within
+	// it, an address is suppressed for longer. softAge is the same for single soft bounces.
+	hitsAge = 365 * 24 * time.Hour
+	softAge = 60 * 24 * time.Hour
+
 	// markAge is far more than a process takes from a commit to looking it up.
 	markAge = 24 * time.Hour
 )
@@ -154,6 +159,7 @@ func (y *System) takeAway(ctx context.Context, tx *engine.Tx, messages []retired
 	}
 	for _, head := range []string{
 		"DELETE FROM attempt WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id IN (",
+		"DELETE FROM feedback WHERE delivery_id IN (SELECT id FROM delivery WHERE message_id IN (",
 		"DELETE FROM delivery WHERE (message_id IN (",
 		"DELETE FROM event WHERE (message_id IN (",
 		"DELETE FROM message WHERE (id IN (",
@@ -245,8 +251,13 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 		},
 		{
 			`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
-  SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.expires > 0 AND s.expires <= $1 ORDER BY s.expires LIMIT $2)`,
-			[]any{waypost.Millis(now), purgeBatch},
+  SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.expires > 0 AND s.expires <= $1
+  AND (s.reason <> 'hard_bounce' OR s.expires <= $3) ORDER BY s.expires LIMIT $2)`,
+			[]any{waypost.Millis(now), purgeBatch, waypost.Millis(now.Add(-hitsAge))},
+		},
+		{
+			"DELETE FROM soft_bounce WHERE (operator_id, address) IN (SELECT b.operator_id, b.address FROM soft_bounce b WHERE b.since <= $1 ORDER BY b.since LIMIT $2)",
+			[]any{waypost.Millis(now.Add(-softAge)), purgeBatch},
 		},
 		{
 			`DELETE FROM audit WHERE id IN (SELECT a.id FROM audit a WHERE a.id < $1 ORDER BY a.id LIMIT $2)`,

@@ -141,3 +141,27 @@ type Sender struct {
 	Reason     string
 	Decided    int64
 }
+
+type SoftBounce struct {
+	OperatorID string
+	Address    string
+	Count      int64
+	Since      int64
+}
+
+type Suppression struct {
+	OperatorID string
+	Address    string
+	Reason     string
+	Detail     string
+	Created    int64
+	Expires    int64
+	Hits       int64
+	MessageID  string
+}
+
+type SuppressionExempt struct {
+	OperatorID string
+	Address    string
+	Created    int64
+}

@@ -9,6 +9,62 @@ import (
 	"context"
 )
 
+const clearSuppressions = `-- name: ClearSuppressions :exec
+DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe'
+`
+
+type ClearSuppressionsParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) ClearSuppressions(ctx context.Context, arg ClearSuppressionsParams) error {
+	_, err := q.db.ExecContext(ctx, clearSuppressions, arg.OperatorID, arg.Address)
+	return err
+}
+
+const countExempt = `-- name: CountExempt :one
+SELECT COUNT(*) FROM suppression_exempt WHERE operator_id = $1
+`
+
+func (q *Queries) CountExempt(ctx context.Context, operatorID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countExempt, operatorID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const deleteExempt = `-- name: DeleteExempt :execrows
+DELETE FROM suppression_exempt WHERE operator_id = $1 AND address = $2
+`
+
+type DeleteExemptParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) DeleteExempt(ctx context.Context, arg DeleteExemptParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteExempt, arg.OperatorID, arg.Address)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const deleteSoftBounce = `-- name: DeleteSoftBounce :exec
+DELETE FROM soft_bounce WHERE operator_id = $1 AND address = $2
+`
+
+type DeleteSoftBounceParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) DeleteSoftBounce(ctx context.Context, arg DeleteSoftBounceParams) error {
+	_, err := q.db.ExecContext(ctx, deleteSoftBounce, arg.OperatorID, arg.Address)
+	return err
+}
+
 const deleteSuppression = `-- name: DeleteSuppression :execrows
 DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
 `
@@ -27,6 +83,39 @@ func (q *Queries) DeleteSuppression(ctx context.Context, arg DeleteSuppressionPa
 	return result.RowsAffected()
 }
 
+const exempt = `-- name: Exempt :many
+SELECT operator_id, address, created FROM suppression_exempt WHERE operator_id = $1 AND address > $2 ORDER BY address LIMIT CAST($3 AS bigint)
+`
+
+type ExemptParams struct {
+	OperatorID string
+	After      string
+	Most       int64
+}
+
+func (q *Queries) Exempt(ctx context.Context, arg ExemptParams) ([]SuppressionExempt, error) {
+	rows, err := q.db.QueryContext(ctx, exempt, arg.OperatorID, arg.After, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SuppressionExempt
+	for rows.Next() {
+		var i SuppressionExempt
+		if err := rows.Scan(&i.OperatorID, &i.Address, &i.Created); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const hasSuppressions = `-- name: HasSuppressions :one
 SELECT EXISTS (SELECT 1 FROM suppression WHERE operator_id = $1)
 `
@@ -38,9 +127,66 @@ func (q *Queries) HasSuppressions(ctx context.Context, operatorID string) (bool,
 	return exists, err
 }
 
+const isExempt = `-- name: IsExempt :one
+SELECT EXISTS (SELECT 1 FROM suppression_exempt WHERE operator_id = $1 AND address = $2)
+`
+
+type IsExemptParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) IsExempt(ctx context.Context, arg IsExemptParams) (bool, error) {
+	row := q.db.QueryRowContext(ctx, isExempt, arg.OperatorID, arg.Address)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const putExempt = `-- name: PutExempt :execrows
+INSERT INTO suppression_exempt (operator_id, address, created) VALUES ($1, $2, $3) ON CONFLICT (operator_id, address) DO NOTHING
+`
+
+type PutExemptParams struct {
+	OperatorID string
+	Address    string
+	Created    int64
+}
+
+func (q *Queries) PutExempt(ctx context.Context, arg PutExemptParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, putExempt, arg.OperatorID, arg.Address, arg.Created)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const putSoftBounce = `-- name: PutSoftBounce :exec
+INSERT INTO soft_bounce (operator_id, address, count, since) VALUES ($1, $2, $3, $4)
+ON CONFLICT (operator_id, address) DO UPDATE SET count = excluded.count, since = excluded.since
+`
+
+type PutSoftBounceParams struct {
+	OperatorID string
+	Address    string
+	Count      int64
+	Since      int64
+}
+
+func (q *Queries) PutSoftBounce(ctx context.Context, arg PutSoftBounceParams) error {
+	_, err := q.db.ExecContext(ctx, putSoftBounce,
+		arg.OperatorID,
+		arg.Address,
+		arg.Count,
+		arg.Since,
+	)
+	return err
+}
+
 const putSuppression = `-- name: PutSuppression :exec
-INSERT INTO suppression (operator_id, address, reason, detail, created, expires) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires
+INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, message_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
+  message_id = excluded.message_id
 `
 
 type PutSuppressionParams struct {
@@ -50,6 +196,8 @@ type PutSuppressionParams struct {
 	Detail     string
 	Created    int64
 	Expires    int64
+	Hits       int64
+	MessageID  string
 }
 
 func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) error {
@@ -60,6 +208,55 @@ func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) 
 		arg.Detail,
 		arg.Created,
 		arg.Expires,
+		arg.Hits,
+		arg.MessageID,
 	)
 	return err
+}
+
+const softBounce = `-- name: SoftBounce :one
+SELECT operator_id, address, count, since FROM soft_bounce WHERE operator_id = $1 AND address = $2
+`
+
+type SoftBounceParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) SoftBounce(ctx context.Context, arg SoftBounceParams) (SoftBounce, error) {
+	row := q.db.QueryRowContext(ctx, softBounce, arg.OperatorID, arg.Address)
+	var i SoftBounce
+	err := row.Scan(
+		&i.OperatorID,
+		&i.Address,
+		&i.Count,
+		&i.Since,
+	)
+	return i, err
+}
+
+const suppression = `-- name: Suppression :one
+SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
+`
+
+type SuppressionParams struct {
+	OperatorID string
+	Address    string
+	Reason     string
+}
+
+func (q *Queries) Suppression(ctx context.Context, arg SuppressionParams) (Suppression, error) {
+	row := q.db.QueryRowContext(ctx, suppression, arg.OperatorID, arg.Address, arg.Reason)
+	var i Suppression
+	err := row.Scan(
+		&i.OperatorID,
+		&i.Address,
+		&i.Reason,
+		&i.Detail,
+		&i.Created,
+		&i.Expires,
+		&i.Hits,
+		&i.MessageID,
+	)
+	return i, err
 }
