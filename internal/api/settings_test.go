@@ -220,3 +220,24 @@ func TestSuppressions(t *testing.T) {
 	wantRefusal(t, err, 422, "invalid", "body.expires_at")
 	c.until(t, c.send(t, mail()).ID, "delivered")
 }
+
+func TestExemptAddressesAreManaged(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	for _, address := range []string{"Boss@acme.example", "control@acme.example"} {
+		if err := c.AddExempt(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRefusal(t, c.AddExempt(t.Context(), "nobody"), 422, "invalid", "body.address")
+	if got := collect(t, c.Exempt(t.Context())); len(got) != 2 || got[0].Address != "boss@acme.example" {
+		t.Errorf("%+v", got)
+	}
+	if err := c.RemoveExempt(t.Context(), "boss@acme.example"); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, c.RemoveExempt(t.Context(), "boss@acme.example"), 404, "not_found", "")
+	if got := collect(t, c.Exempt(t.Context())); len(got) != 1 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -80,8 +80,8 @@ func ParseReport(raw []byte, sender string) Report {
 // withoutMboxLine drops the line that some programs put before a mail.
 func withoutMboxLine(raw []byte) []byte {
 	if bytes.HasPrefix(raw, []byte("From ")) || bytes.HasPrefix(raw, []byte(">From ")) {
-		if end := bytes.IndexByte(raw, '\n'); end >= 0 {
-			return raw[end+1:]
+		if _, rest, ok := bytes.Cut(raw, []byte("\n")); ok {
+			return rest
 		}
 	}
 	return raw
