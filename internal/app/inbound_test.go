@@ -68,7 +68,7 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	srv := dnstest.Start(t, dnstest.Zones{"site.test": {"MX 10 mx.site.test"}, "mx.site.test": {"A 127.0.0.1"}})
 	a := start(t, settings(t, "WAYPOST_PLATFORM_DOMAIN=platform.test", "WAYPOST_DNS_RESOLVER="+srv.Addr, "WAYPOST_BOUNCE_ADDR=127.0.0.1:0",
 		fmt.Sprintf("WAYPOST_MX_PORT=%d", mx.Port()), "WAYPOST_GUARD_ALLOW=127.0.0.0/8"))
-	_, key := operator(t, a.Base, "")
+	op, key := operator(t, a.Base, "")
 	if err := submit(t, a, key, "someone@site.test", "Hello"); err != nil {
 		t.Fatal(err)
 	}
@@ -100,13 +100,25 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	c.says("DATA", "354 ")
 	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 nobody reads mail to this address")
 
-	// A report is taken, and moves the delivery.
+	// A report is taken, and moves the delivery, once that has ended.
+	counted := func(delivered, bounced int64) {
+		t.Helper()
+		eventually(t, func() error {
+			n, err := a.Store.Totals(t.Context(), op)
+			if err == nil && (n.Delivered != delivered || n.Bounced != bounced) {
+				err = fmt.Errorf("%+v", n)
+			}
+			return err
+		})
+	}
+	counted(1, 0)
 	c.says("MAIL FROM:<>", "250 ")
 	c.says("RCPT TO:<"+sender+">", "250 2.1.5 ")
 	c.says("DATA", "354 ")
 	c.says("Subject: Undelivered Mail Returned to Sender\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"+
 		"--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.site.test\r\n\r\n"+
 		"Final-Recipient: rfc822; someone@site.test\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user\r\n--b--\r\n.", "250 ")
+	counted(0, 1)
 	c.says("MAIL FROM:<a@b.test>", "250 ")
 	c.says("RCPT TO:<postmaster@platform.test>", "250 ")
 	c.says("DATA", "354 ")

@@ -205,6 +205,13 @@ func TestTheSignatureIsPreviewedInAFrameThatRunsNothing(t *testing.T) {
 		!strings.Contains(policy, "sandbox") || strings.Contains(policy, "script-src") {
 		t.Errorf("%d %s %s", got.status, policy, got.body)
 	}
+	// Letters outside ASCII are encoded in the mail, and shown all the same.
+	for _, part := range []string{"text", "html"} {
+		got = v.post("/settings/email/preview?part="+part, server("signature_text", "Служба поддержки", "signature_html", "<b>Служба поддержки</b>")...)
+		if !strings.Contains(got.body, "Служба поддержки") {
+			t.Errorf("%s: %s", part, got.body)
+		}
+	}
 	got = v.post("/settings/email/preview?part=text", server()...)
 	if !strings.Contains(got.body, "left the zone Depot") || !strings.Contains(got.body, "Acme") || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain") {
 		t.Errorf("%s", got.body)

@@ -1,11 +1,9 @@
 package panel
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
-	"mime/quotedprintable"
 	"net/http"
 	"strings"
 	"time"
@@ -256,13 +254,11 @@ func (q *request) signed(c message.Composition, sig waypost.Signature) (string, 
 		return "", err
 	}
 	header, body, _, _ = message.AppendSignature(header, body, sig)
-	var r io.Reader = bytes.NewReader(body)
-	if bytes.Contains(bytes.ToLower(header), []byte("quoted-printable")) {
-		r = quotedprintable.NewReader(r)
+	r := message.Read(header, body)
+	for _, part := range []*message.Part{r.HTML, r.Text} {
+		if part != nil {
+			return string(part.Bytes()), nil // in UTF-8, as it was composed
+		}
 	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return "", fmt.Errorf("preview: %w", err)
-	}
-	return string(text), nil
+	return "", nil
 }

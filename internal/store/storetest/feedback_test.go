@@ -105,7 +105,7 @@ func TestFeedbackThatProvesNothingIsNotRecorded(t *testing.T) {
 		}
 		leased := acceptLeased(t, db, storetest.Mail{})[0]
 		_, err := db.System.Feedback(t.Context(), waypost.Feedback{DeliveryID: leased.ID, Sort: waypost.FeedbackBounce, At: now})
-		wantKind(t, err, waypost.Unavailable) // it overtook the result, and is sent again
+		wantKind(t, err, waypost.RateLimited) // it overtook the result, and is sent again
 		finish(t, db, result(leased, waypost.Delivered))
 		if !report(t, db, waypost.Feedback{DeliveryID: leased.ID, Sort: waypost.FeedbackBounce, At: now}) {
 			t.Error("then it is recorded")

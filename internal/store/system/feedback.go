@@ -40,7 +40,7 @@ func (y *System) FeedbackRecipient(ctx context.Context, deliveryID string) (stri
 // Feedback records what was reported: a delivery that had been delivered has bounced, with
 // its counters; an address may be suppressed. It reports whether anything was recorded: not
 // for a delivery that is not known any more, that left too long ago, that its sandbox or a
-// test kept, or of which the same was reported before. The error is Unavailable while the
+// test kept, or of which the same was reported before. The error is RateLimited while the
 // delivery is being tried.
 func (y *System) Feedback(ctx context.Context, f waypost.Feedback) (recorded bool, err error) {
 	err = y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
@@ -54,7 +54,7 @@ func (y *System) Feedback(ctx context.Context, f waypost.Feedback) (recorded boo
 		}
 		if d.State == waypost.Queued && d.Lease != "" {
 			// The report overtook the end of the attempt. It is sent again.
-			return waypost.NewError(waypost.Unavailable, "busy", "the delivery is being worked on, try again later")
+			return &waypost.Error{Kind: waypost.RateLimited, Code: "busy", SMTP: "4.3.0", Message: "the delivery is being worked on, try again later"}
 		}
 		if d.Updated.Before(f.At.Add(-feedbackAge(f.Sort))) || d.State == waypost.Suppressed {
 			return nil
