@@ -217,3 +217,17 @@ func TestTheSignatureIsPreviewedInAFrameThatRunsNothing(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 }
+
+func TestAViewerPreviewsTheSavedSignature(t *testing.T) {
+	w := withTester(t, nil)
+	op := w.operator(t, "Acme")
+	if got := w.visitor(t, op, waypost.RoleAdmin).post("/settings/email", server()...); got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.text())
+	}
+	// Disabled fields are not sent.
+	for part, want := range map[string]string{"text": "-- \nAcme", "html": "<b>Acme</b>"} {
+		if got := w.visitor(t, op, waypost.RoleViewer).post("/settings/email/preview?part=" + part); !strings.Contains(strings.ReplaceAll(got.body, "\r\n", "\n"), want) {
+			t.Errorf("%s: %s", part, got.body)
+		}
+	}
+}

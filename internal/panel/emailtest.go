@@ -225,6 +225,13 @@ func (q *request) showCheck(s testmail.Snapshot, check *testmail.Snapshot) *view
 func (p *panel) previewSignature(q *request) error {
 	f := typedForm(q)
 	sig := waypost.Signature{Text: strings.TrimRight(f.signatureText, "\n "), HTML: strings.TrimRight(f.signatureHTML, "\n ")}
+	if !q.mayWrite() { // whose fields are disabled, and not sent
+		saved, err := p.Accounts.EmailSettings(q.Context(), q.operator())
+		if err != nil {
+			return err
+		}
+		sig = waypost.Signature{Text: saved.Signature.Text, HTML: saved.Signature.HTML}
+	}
 	text, err := q.signed(message.Composition{Text: q.T("preview.text") + "\n"}, sig)
 	if err != nil {
 		return err
