@@ -107,11 +107,13 @@ func (m *Mailbox) Receive(ctx context.Context, recipients []string, a Arrival) e
 			role = to
 		}
 	}
-	if role != "" { // first: if it fails all is sent again, and a test address is good once
-		if err := m.Keep(ctx, role, a); err != nil {
+	// What fails is sent again with all the rest, so what may come twice is first: a complaint is
+	// recorded once, and a test address is good once.
+	if role != "" {
+		if err := m.complaint(ctx, a); err != nil {
 			return err
 		}
-		if err := m.complaint(ctx, a); err != nil {
+		if err := m.Keep(ctx, role, a); err != nil {
 			return err
 		}
 	}

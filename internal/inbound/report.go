@@ -34,7 +34,6 @@ type Report struct {
 	Recipients []Reported // of bounces, delays and receipts: as the reporting server knows them
 	Feedback   string     // of complaints and feedback: the Feedback-Type
 	Reporter   string     // the server that reports, as it calls itself
-	MessageID  string     // of the mail that is reported about, without angle brackets
 	Subject    string     // of the report itself, for people
 
 	ReturnPaths []string // where the mail it is about was to return to, as the reporter or the mail itself says
@@ -45,7 +44,6 @@ type Reported struct {
 	Final    string // where the mail was tried to be delivered, which may be somewhere it was forwarded to
 	Original string // what the sender asked for, if the server knows it
 	Action   string // failed, delayed, delivered, relayed, expanded
-	Status   string // enhanced status code
 	Reply    waypost.Reply
 }
 
@@ -151,9 +149,6 @@ func readAll(r io.Reader) string {
 // returned reads the header of the mail that came back.
 func (p *reportParser) returned(r io.Reader) {
 	h, _ := textproto.ReadHeader(bufio.NewReader(r))
-	if id := strings.Trim(strings.TrimSpace(h.Get("Message-Id")), "<>"); id != "" && p.report.MessageID == "" {
-		p.report.MessageID = plain(id)
-	}
 	p.returnPath(h.Get("Return-Path"))
 }
 
@@ -254,11 +249,11 @@ func (p *reportParser) status() bool {
 			continue // the fields of the message
 		}
 		r := Reported{
-			Final: typed(h.Get("Final-Recipient")), Original: typed(h.Get("Original-Recipient")), Action: action, Status: statusCode(h.Get("Status")),
+			Final: typed(h.Get("Final-Recipient")), Original: typed(h.Get("Original-Recipient")), Action: action,
 		}
 		r.Reply = replyIn(typed(h.Get("Diagnostic-Code")))
 		if r.Reply.Enhanced == "" {
-			r.Reply.Enhanced = r.Status
+			r.Reply.Enhanced = statusCode(h.Get("Status"))
 		}
 		p.report.Recipients = append(p.report.Recipients, r)
 	}

@@ -126,6 +126,14 @@ Subject: Warning: message delayed 24 hours
 This message has not been delivered yet. 450 4.2.0 busy. You do not need to resend it.
 `), want: SortDelay,
 		},
+		"a person without a sender who will keep trying": {
+			raw: crlf(`
+From: Ann <driver@site.test>
+Subject: Truck 7
+
+I will keep trying.
+`), want: SortOther,
+		},
 		"out of office": {
 			raw: crlf(`
 From: Ann <driver@site.test>
@@ -318,6 +326,11 @@ func TestMailToAReturnPathIsRecordedRefusedOrForgotten(t *testing.T) {
 	b.got = nil
 	if err := receive("abuse@platform.test", "feedback@site.test", feedbackReport("abuse", "b-forged@bounce.platform.test")); err != nil || len(b.got) != 0 {
 		t.Errorf("forged: %v %+v", err, b.got)
+	}
+	kept := len(m.to)
+	b.fail = waypost.NewError(waypost.Unavailable, "busy", "")
+	if err := receive("abuse@platform.test", "feedback@site.test", feedbackReport("abuse", path)); err == nil || len(m.to) != kept {
+		t.Errorf("a mail that comes again is kept already: %v", err)
 	}
 	b.fail = waypost.NewError(waypost.Unavailable, "busy", "")
 	if err := receive(path, "", failed); waypost.KindOf(err) != waypost.Unavailable {

@@ -84,8 +84,11 @@ func (p *reportParser) freeForm(sender string) bool {
 	case strings.Contains(low, "still being retried"), strings.Contains(low, "has not been delivered yet"), strings.Contains(low, "this is a warning message only"),
 		strings.Contains(low, "you do not need to resend"), strings.Contains(low, "will keep trying"), strings.HasPrefix(subject, "warning: "), strings.Contains(subject, "delivery status notification (delay)"):
 		if failed == "" && !strings.Contains(low, "giving up") && !strings.Contains(low, "permanent error") {
+			if !p.fromServer(subject) {
+				return false
+			}
 			p.report.Sort = SortDelay
-			return p.fromServer(subject)
+			return true
 		}
 	}
 	qmail := strings.HasPrefix(strings.TrimSpace(low), "hi. this is the")
@@ -100,7 +103,7 @@ func (p *reportParser) freeForm(sender string) bool {
 		reply.Text = shortened(strings.Join(strings.Fields(afterRecipient(own)), " "))
 	}
 	final := firstWord(strings.NewReplacer(",", " ", "\n", " ").Replace(failed))
-	p.report.Sort, p.report.Recipients = SortBounce, []Reported{{Final: final, Action: "failed", Status: reply.Enhanced, Reply: reply}}
+	p.report.Sort, p.report.Recipients = SortBounce, []Reported{{Final: final, Action: "failed", Reply: reply}}
 	if strings.Count(failed, ",") > 0 { // nobody knows whose reply it is
 		p.report.Recipients[0].Final = ""
 	}

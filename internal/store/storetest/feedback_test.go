@@ -115,6 +115,10 @@ func TestFeedbackThatProvesNothingIsNotRecorded(t *testing.T) {
 		if got := delivery(t, db, waiting.ID); got.State != waypost.Queued {
 			t.Errorf("what is tried again is %s", got.State)
 		}
+		test := delivered(t, db, storetest.Mail{Kind: waypost.KindTest})
+		if !report(t, db, waypost.Feedback{DeliveryID: test.ID, Sort: waypost.FeedbackBounce, Symptom: waypost.SuppressedHard, At: now}) || delivery(t, db, test.ID).State != waypost.Bounced {
+			t.Error("the bounce of a test mail is not recorded")
+		}
 		if n := len(inForce(t, db, old.Recipient)); n != 0 {
 			t.Errorf("%d suppressions", n)
 		}

@@ -71,7 +71,7 @@ ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID,
 		if err := y.reported(ctx, tx, f, d); err != nil {
 			return err
 		}
-		if f.Symptom == "" {
+		if f.Symptom == "" || d.Kind == waypost.KindTest { // who tests an address means to find out
 			return nil
 		}
 		return store.WriteSymptoms(ctx, tx, y.Suppression, waypost.Symptom{
