@@ -101,7 +101,7 @@ func (r *Report) about(recipient string, rules *classify.Rules) (waypost.Feedbac
 	// Some servers leave the recipient out, or write it in a way of their own.
 	forwarded := !own && found.Original == "" && strings.Contains(found.Final, "@")
 	v := rules.Classify(classify.Input{Phase: waypost.PhaseRcpt, Reply: found.reply(), Route: waypost.RouteDirect})
-	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Detail: shortened(plainWords(found.Reply.String()))}
+	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Rule: v.Evidence(), Detail: shortened(plainWords(found.Reply.String()))}
 	switch {
 	case v.Suppress() && !forwarded:
 		f.Symptom = waypost.SuppressedHard

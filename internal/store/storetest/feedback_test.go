@@ -46,7 +46,7 @@ func TestALateBounceMovesTheDeliveryAndItsCounters(t *testing.T) {
 		d := delivered(t, db, storetest.Mail{To: []string{"Gone@Example.test"}})
 		now := storetest.Now().Add(time.Hour)
 		f := waypost.Feedback{
-			DeliveryID: d.ID, Sort: waypost.FeedbackBounce, Cause: "bad_mailbox", Symptom: waypost.SuppressedHard, Detail: "550 5.1.1 no such user", Reporter: "mx.example.test [192.0.2.1]", At: now,
+			DeliveryID: d.ID, Sort: waypost.FeedbackBounce, Cause: "bad_mailbox", Rule: "5.1.1", Symptom: waypost.SuppressedHard, Detail: "550 5.1.1 no such user", Reporter: "mx.example.test [192.0.2.1]", At: now,
 		}
 		number := change(t, db)
 		if !report(t, db, f) || report(t, db, f) {
@@ -58,6 +58,12 @@ func TestALateBounceMovesTheDeliveryAndItsCounters(t *testing.T) {
 		got := delivery(t, db, d.ID)
 		if got.State != waypost.Bounced || got.Cause != "bad_mailbox" || got.Reason != f.Detail {
 			t.Errorf("%+v", got)
+		}
+		listed, err := db.Store.Feedback(t.Context(), "op", d.MessageID)
+		want := f
+		want.Symptom = "" // which the suppression has
+		if err != nil || len(listed) != 1 || listed[0] != want {
+			t.Errorf("%+v, %v", listed, err)
 		}
 		counts := conservation(t, db, "op")
 		if counts.Delivered != 0 || counts.Bounced != 1 {

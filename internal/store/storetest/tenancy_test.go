@@ -76,6 +76,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		f := result(sent, waypost.Delivered)
 		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 		finish(t, db, f)
+		report(t, db, waypost.Feedback{DeliveryID: sent.ID, Sort: waypost.FeedbackComplaint, At: storetest.Now()})
 		a := storetest.Mail{OperatorID: victim, Key: "key"}.Accepting()
 		if err := s.Accept(ctx, a); err != nil {
 			t.Fatal(err)
@@ -142,6 +143,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			},
 			"Attempts": func(op string) (bool, error) {
 				l, err := s.Attempts(ctx, op, sent.MessageID)
+				return len(l) > 0, err
+			},
+			"Feedback": func(op string) (bool, error) {
+				l, err := s.Feedback(ctx, op, sent.MessageID)
 				return len(l) > 0, err
 			},
 			"Events": func(op string) (bool, error) {

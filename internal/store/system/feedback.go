@@ -59,8 +59,8 @@ func (y *System) Feedback(ctx context.Context, f waypost.Feedback) (recorded boo
 		if d.Updated.Before(f.At.Add(-feedbackAge(f.Sort))) || d.State == waypost.Suppressed {
 			return nil
 		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO feedback (delivery_id, sort, operator_id, cause, detail, reporter, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID, f.Cause, f.Detail, f.Reporter, waypost.Millis(f.At))
+		result, err := tx.ExecContext(ctx, `INSERT INTO feedback (delivery_id, sort, operator_id, cause, rule, detail, reporter, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID, f.Cause, f.Rule, f.Detail, f.Reporter, waypost.Millis(f.At))
 		if err != nil {
 			return err
 		}

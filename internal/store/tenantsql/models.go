@@ -20,6 +20,7 @@ type Attempt struct {
 	Reply      string
 	Started    int64
 	Took       int64
+	Rule       string
 }
 
 type Audit struct {
@@ -74,6 +75,17 @@ type Event struct {
 	Actor      string
 	Detail     string
 	At         int64
+}
+
+type Feedback struct {
+	DeliveryID string
+	Sort       string
+	OperatorID string
+	Cause      string
+	Detail     string
+	Reporter   string
+	At         int64
+	Rule       string
 }
 
 type Idempotency struct {
