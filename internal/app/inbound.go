@@ -53,8 +53,12 @@ func (a *App) listenBounce() error {
 	server := smtpd.New(smtpd.Options{
 		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: min(c.MaxMessageSize, maxReceived),
 		MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
-		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Keep: a.keepRole, Book: a.System, Rules: a.rules}},
-		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
+		Inbound: returnPath{inbound.New(inbound.Options{
+			Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Sender: c.PlatformFrom.Email,
+			Book: a.System, Rules: a.rules, Keep: a.keepRole,
+			Forward: &inbound.Forwarder{Sent: a.System, Accounts: a.Directory, Accepter: a.Submit, From: a.Platform.From, Log: a.Log},
+		})},
+		Logger: a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.later("return path", share(server.Shutdown))
 	a.loops.Go(func() {

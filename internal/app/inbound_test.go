@@ -98,7 +98,7 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	c.says("MAIL FROM:<someone@site.test>", "250 ")
 	c.says("RCPT TO:<"+sender+">", "250 2.1.5 ")
 	c.says("DATA", "354 ")
-	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 nobody reads mail to this address")
+	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 Nobody reads mail to this address")
 
 	// A report is taken, and moves the delivery, once that has ended.
 	counted := func(delivered, bounced int64) {

@@ -284,7 +284,8 @@ func TestMailToAReturnPathIsRecordedRefusedOrForgotten(t *testing.T) {
 	id := waypost.NewID()
 	m := newMailbox(zones{})
 	b := &book{recipients: map[string]string{id: "driver@site.test"}}
-	m.Book, m.Rules, m.Courtesy = b, classify.BuiltIn(), "please call us"
+	m.Book, m.Rules = b, classify.BuiltIn()
+	m.Settings = func() Settings { return Settings{Courtesy: "please call us"} }
 	path := m.ReturnPath.Address(id)
 	receive := func(to, from string, raw []byte) error {
 		t.Helper()
