@@ -69,7 +69,7 @@ type Message struct {
 	BatchID   string            `json:"batch_id"`
 	Kind      string            `json:"kind"`
 	Lane      string            `json:"lane"`
-	Source    string            `json:"source"` // smtp, api, test, notice
+	Source    string            `json:"source"` // smtp, api, panel, test, notice, forward
 	Test      bool              `json:"test"`
 	From      Address           `json:"from"`
 	Subject   string            `json:"subject"` // "" for kind security

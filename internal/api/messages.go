@@ -59,7 +59,7 @@ type Message struct {
 	BatchID   string            `json:"batch_id,omitempty" doc:"Set if one request became several messages."`
 	Kind      waypost.Kind      `json:"kind"`
 	Lane      waypost.Lane      `json:"lane"`
-	Source    string            `json:"source" doc:"How it came: smtp, api, panel, test or notice."`
+	Source    string            `json:"source" doc:"How it came: smtp, api, panel, test, notice or forward."`
 	Test      bool              `json:"test" doc:"Sent with a test key: it goes to the sandbox."`
 	From      address           `json:"from"`
 	Subject   string            `json:"subject" doc:"Empty for kind security."`

@@ -55,7 +55,7 @@ func (a *App) listenBounce() error {
 		MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
 		Inbound: returnPath{inbound.New(inbound.Options{
 			Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Sender: c.PlatformFrom.Email,
-			Book: a.System, Rules: a.rules, Keep: a.keepRole,
+			Book: a.System, Rules: a.rules, Keep: a.keepRole, Settings: a.Directory,
 			Forward: &inbound.Forwarder{Sent: a.System, Accounts: a.Directory, Accepter: a.Submit, From: a.Platform.From, Log: a.Log},
 		})},
 		Logger: a.Log, OnPanic: func(any) { a.Metrics.Panicked() },

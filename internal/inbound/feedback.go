@@ -29,7 +29,7 @@ func (m *Mailbox) report(ctx context.Context, deliveryID string, a Arrival) erro
 		if a.MailFrom == "" {
 			return nil
 		}
-		return m.nobodyReads()
+		return m.nobodyReads(ctx)
 	case SortDelay, SortReceipt, SortFeedback, SortAnswer:
 	}
 	return nil

@@ -15,9 +15,9 @@ import (
 
 // Sent is the mail that left here.
 type Sent interface {
-	// SentBy is whose mail a message was and to which of some addresses it went; the error is
-	// NotFound if there is no such message with this Message-ID field, or it went to none of them.
-	SentBy(ctx context.Context, messageID, headerID string, addresses []string) (operatorID, address string, err error)
+	// SentBy is whose mail a message was; the error is NotFound if there is no such message
+	// with this Message-ID field, or it did not go to the address.
+	SentBy(ctx context.Context, messageID, headerID, address string) (operatorID string, err error)
 }
 
 // Accounts reads operators.
@@ -63,23 +63,31 @@ const (
 )
 
 // forwards reports whether what people write to the default sender may go to an operator.
-func (m *Mailbox) forwards() bool { return m.Forward != nil && m.Settings().Forward }
+func (m *Mailbox) forwards(ctx context.Context) (bool, error) {
+	if m.Forward == nil {
+		return false, nil
+	}
+	s, err := m.settings(ctx)
+	return s.Forward, err
+}
 
 // forward takes a mail to the default sender.
 func (m *Mailbox) forward(ctx context.Context, a Arrival) error {
-	if !m.forwards() { // not any more
-		return m.nobodyReads()
+	if forwards, err := m.forwards(ctx); err != nil {
+		return err
+	} else if !forwards { // not any more
+		return m.nobodyReads(ctx)
 	}
 	if len(a.Data) > maxForward {
 		return waypost.NewError(waypost.TooLarge, "too_large", "This address takes mail of up to 1 MiB.")
 	}
 	letter, ok := readLetter(a)
 	if !ok {
-		return m.nobodyReads()
+		return m.nobodyReads(ctx)
 	}
 	f := m.Forward
 	for _, id := range letter.answers {
-		operatorID, writer, err := f.Sent.SentBy(ctx, id.message, id.field, letter.writers)
+		operatorID, err := f.Sent.SentBy(ctx, id.message, id.field, letter.from.Email)
 		if waypost.KindOf(err) == waypost.NotFound {
 			continue
 		}
@@ -88,17 +96,17 @@ func (m *Mailbox) forward(ctx context.Context, a Arrival) error {
 		}
 		account, err := f.Accounts.Get(ctx, operatorID)
 		if waypost.KindOf(err) == waypost.NotFound || err == nil && account.Contact == "" {
-			return m.nobodyReads()
+			return m.nobodyReads(ctx)
 		}
 		if err != nil {
 			return err
 		}
-		if !m.bounds.forward(waypost.NormalizeAddress(writer), operatorID) {
+		if !m.bounds.forward(waypost.NormalizeAddress(letter.from.Email), operatorID) {
 			return tooMuch("too much mail to this address")
 		}
 		return m.send(ctx, a, letter, id, account)
 	}
-	return m.nobodyReads()
+	return m.nobodyReads(ctx)
 }
 
 // letter is a mail that a person wrote.
@@ -106,7 +114,6 @@ type letter struct {
 	header  *message.Header
 	body    []byte
 	from    waypost.Address
-	writers []string  // who may have written it: From and the envelope's sender
 	answers []ownedID // what it answers, that may be ours; the likeliest first
 }
 
@@ -133,7 +140,7 @@ func readLetter(a Arrival) (letter, bool) {
 	if err != nil {
 		return letter{}, false
 	}
-	l := letter{header: h, body: body, from: from, writers: []string{from.Email, a.MailFrom}}
+	l := letter{header: h, body: body, from: from}
 	references := strings.Fields(h.Get("References"))
 	slices.Reverse(references) // the mail itself is the last (RFC 5322 section 3.6.4)
 	for _, field := range append(strings.Fields(h.Get("In-Reply-To")), references...) {
@@ -174,7 +181,7 @@ func (m *Mailbox) send(ctx context.Context, a Arrival, l letter, id ownedID, acc
 	})
 	if err != nil {
 		f.Log.InfoContext(ctx, "an answer to a mail cannot be forwarded", "operator", account.ID, "msg", id.message, "error", err)
-		return m.nobodyReads()
+		return m.nobodyReads(ctx)
 	}
 	sum := sha256.Sum256(a.Data)
 	receipt, err := f.Accepter.Accept(ctx, waypost.Submission{
@@ -189,7 +196,7 @@ func (m *Mailbox) send(ctx context.Context, a Arrival, l letter, id ownedID, acc
 		return err
 	}
 	if !slices.ContainsFunc(receipt.Deliveries, func(d waypost.ReceiptDelivery) bool { return d.Status != waypost.Suppressed }) {
-		return m.nobodyReads() // the contact does not work
+		return m.nobodyReads(ctx) // the contact does not work
 	}
 	f.Log.InfoContext(ctx, "an answer to a mail was forwarded to the operator's contact", "operator", account.ID, "msg", id.message, "as", receipt.ID)
 	return nil

@@ -22,18 +22,16 @@ type Options struct {
 
 	Book     Book            // of what is reported
 	Rules    *classify.Rules // what replies in reports mean
-	Settings func() Settings // of the owner, as they are now
+	Settings Platform        // nil: as nobody has chosen anything
 	Forward  *Forwarder      // nil: nothing is forwarded, whatever the settings say
 
 	// Keep stores a mail to postmaster or abuse for the platform's owner.
 	Keep func(ctx context.Context, to string, a Arrival) error
 }
 
-// Settings are what the platform's owner decides about mail that people write to addresses
-// that nobody reads.
-type Settings struct {
-	Courtesy string // what they are told, lines separated by LF; "" for the usual words
-	Forward  bool   // what answers a mail of an operator goes to its contact instead
+// Platform reads what the owner has chosen.
+type Platform interface {
+	Platform(ctx context.Context) (waypost.PlatformSettings, error)
 }
 
 // Mailbox takes the mail of the return path. It is safe for concurrent use.
@@ -45,9 +43,6 @@ type Mailbox struct {
 
 // New returns a Mailbox.
 func New(o Options) *Mailbox {
-	if o.Settings == nil {
-		o.Settings = func() Settings { return Settings{} }
-	}
 	return &Mailbox{Options: o, bounds: newBounds()}
 }
 
@@ -100,7 +95,7 @@ func (m *Mailbox) find(address string) error {
 
 // Begin reports whether a message for some recipients that Recipient took is taken, before
 // its content is there.
-func (m *Mailbox) Begin(_ context.Context, recipients []string, peer netip.Addr) error {
+func (m *Mailbox) Begin(ctx context.Context, recipients []string, peer netip.Addr) error {
 	if slices.ContainsFunc(recipients, toRole) && !m.bounds.roles.Allow(networkOf(peer)) {
 		return tooMuch("too much mail from your network to this mailbox")
 	}
@@ -110,21 +105,37 @@ func (m *Mailbox) Begin(_ context.Context, recipients []string, peer netip.Addr)
 	if id, ok := m.delivery(recipients[0]); ok && !m.bounds.report(id, peer) {
 		return tooMuch("too many reports at once")
 	}
-	if m.isSender(recipients[0]) && !m.forwards() {
-		return m.nobodyReads()
+	if !m.isSender(recipients[0]) {
+		return nil
 	}
-	return nil
+	if forwards, err := m.forwards(ctx); err != nil || forwards {
+		return err
+	}
+	return m.nobodyReads(ctx)
+}
+
+// settings are what the owner has chosen for what people write.
+func (m *Mailbox) settings(ctx context.Context) (waypost.ReturnPathSettings, error) {
+	if m.Settings == nil {
+		return waypost.ReturnPathSettings{}, nil
+	}
+	p, err := m.Settings.Platform(ctx)
+	return p.ReturnPath, err
 }
 
 // nobodyReads refuses what people write, in the reply itself, so that it is never we who
 // write to somebody.
-func (m *Mailbox) nobodyReads() error {
-	return &waypost.Error{Kind: waypost.Forbidden, Code: "nobody_reads", SMTP: "5.7.1", Message: cmp.Or(m.Settings().Courtesy, DefaultCourtesy)}
+func (m *Mailbox) nobodyReads(ctx context.Context) error {
+	s, err := m.settings(ctx)
+	if err != nil {
+		return err
+	}
+	return &waypost.Error{Kind: waypost.Forbidden, Code: "nobody_reads", SMTP: "5.7.1", Message: cmp.Or(strings.TrimSpace(s.Courtesy), courtesy)}
 }
 
-// DefaultCourtesy is what people are told who write to an address that nobody reads, unless
+// courtesy is what people are told who write to an address that nobody reads, unless
 // the owner has words of his own.
-const DefaultCourtesy = "Nobody reads mail to this address. Please write to whom the mail you received names as its contact."
+const courtesy = "Nobody reads mail to this address. Please write to whom the mail you received names as its contact."
 
 // delivery is the delivery that an address is the return path of, if we made it. At which
 // domain it is does not matter, as long as that is named like one: operators have a CNAME to

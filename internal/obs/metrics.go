@@ -119,7 +119,7 @@ func NewMetrics(version string) *Metrics {
 		m.depth.WithLabelValues(string(lane))
 		m.latency.WithLabelValues(string(lane))
 	}
-	for _, source := range []string{"smtp", "api", "panel", "notice", "test"} {
+	for _, source := range []string{"smtp", "api", "panel", "notice", "forward", "test"} {
 		m.accepted.WithLabelValues(source)
 	}
 	for _, side := range []Side{Inbound, Outbound} {
@@ -132,7 +132,7 @@ func NewMetrics(version string) *Metrics {
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Accepted counts an accepted message. Source is that of the submission: "smtp",
-// "api", "panel", "notice", "test".
+// "api", "panel", "notice", "forward", "test".
 func (m *Metrics) Accepted(source string, took time.Duration) {
 	if m == nil {
 		return

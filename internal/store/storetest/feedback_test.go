@@ -206,3 +206,32 @@ func TestSuppressionsGrowWithEachRepeatAndSoftOnesNeedSeveral(t *testing.T) {
 		auditClean(t, db)
 	})
 }
+
+func TestWhoGotAMailCanAnswerIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		d := delivered(t, db, storetest.Mail{To: []string{"Driver@Example.test"}})
+		found, err := db.Store.Message(t.Context(), "op", d.MessageID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := found.Messages[0].HeaderID
+		waiting := accept(t, db, storetest.Mail{To: []string{"a@example.test"}}).Messages[0]
+		for name, c := range map[string]struct {
+			id, header, address string
+			want                string
+		}{
+			"the recipient":    {d.MessageID, header, "driver@EXAMPLE.test", "op"},
+			"somebody else":    {d.MessageID, header, "x@example.test", ""},
+			"nobody":           {d.MessageID, header, "", ""},
+			"another field":    {d.MessageID, "<x@y>", "driver@example.test", ""},
+			"no message":       {waypost.NewID(), header, "driver@example.test", ""},
+			"it never got it":  {waiting.ID, waiting.HeaderID, "a@example.test", ""},
+			"a hostile string": {"' OR 1=1 --", "' OR 1=1 --", "' OR 1=1 --", ""},
+		} {
+			operator, err := db.System.SentBy(t.Context(), c.id, c.header, c.address)
+			if operator != c.want || c.want == "" && waypost.KindOf(err) != waypost.NotFound || c.want != "" && err != nil {
+				t.Errorf("%s: %q %v", name, operator, err)
+			}
+		}
+	})
+}

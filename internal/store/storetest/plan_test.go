@@ -226,6 +226,7 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 			must(err)
 		}, ""},
 		{"mail", func() { _, err := y.Mail(ctx, a.Messages[0].ID); must(err) }, ""},
+		{"sent by", func() { _, err := y.SentBy(ctx, a.Messages[0].ID, "x", "a"); must(err) }, "delivery_message"},
 		{"message", func() { _, err := s.Message(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"batch", func() { _, err := s.Message(ctx, "op", "a batch"); must(err) }, "message_batch"},
 		{"waiting", func() { _, err := s.Waiting(ctx, "op", []string{a.Messages[0].ID, "x"}); must(err) }, "delivery_message"},

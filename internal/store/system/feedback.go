@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/store"
@@ -39,27 +37,21 @@ func (y *System) FeedbackRecipient(ctx context.Context, deliveryID string) (stri
 	return recipient, nil
 }
 
-// SentBy returns whose mail a message was and to which of some addresses it went, in the
-// order of their deliveries. The error is NotFound if there is no such message with this
-// Message-ID field, if it was a test key's, or if it left for none of them: nobody answers a
-// mail that he did not get.
-func (y *System) SentBy(ctx context.Context, messageID, headerID string, addresses []string) (operatorID, address string, err error) {
-	args := []any{messageID, headerID}
-	marks := make([]string, len(addresses))
-	for i, a := range addresses {
-		args = append(args, store.NormalizeAddress(a))
-		marks[i] = "$" + strconv.Itoa(len(args))
-	}
-	err = y.engine.Reader().QueryRowContext(ctx, `SELECT m.operator_id, d.recipient FROM message m JOIN delivery d ON d.message_id = m.id
-WHERE m.id = $1 AND m.header_id = $2 AND NOT m.test AND d.state IN ('delivered', 'uncertain', 'bounced') AND d.address IN (`+strings.Join(marks, ", ")+`)
-ORDER BY d.id LIMIT 1`, args...).Scan(&operatorID, &address)
+// SentBy returns whose mail a message was. The error is NotFound if there is no such message
+// with this Message-ID field, if it was a test key's, or if it did not leave for an address:
+// nobody answers a mail that he did not get.
+func (y *System) SentBy(ctx context.Context, messageID, headerID, address string) (operatorID string, err error) {
+	err = y.engine.Reader().QueryRowContext(ctx, `SELECT m.operator_id FROM message m
+WHERE m.id = $1 AND m.header_id = $2 AND NOT m.test AND EXISTS (SELECT 1 FROM delivery d
+  WHERE d.message_id = m.id AND d.address = $3 AND d.state IN ('delivered', 'uncertain', 'bounced'))`,
+		messageID, headerID, store.NormalizeAddress(address)).Scan(&operatorID)
 	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", notFound("message")
+		return "", notFound("message")
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("read message: %w", err)
+		return "", fmt.Errorf("read message: %w", err)
 	}
-	return operatorID, address, nil
+	return operatorID, nil
 }
 
 // Feedback records what was reported: a delivery that had been delivered has bounced, with
