@@ -25,7 +25,7 @@ type bounds struct {
 func newBounds() bounds {
 	return bounds{
 		roles:      hourly(20),
-		deliveries: hourly(20),
+		deliveries: hourly(40),
 		networks:   limit.New(rate.Every(time.Second), 1000),
 		all:        limit.New(rate.Every(100*time.Millisecond), 5000),
 		writers:    hourly(5),

@@ -242,7 +242,7 @@ func TestReportsAreBoundedAndLateOnesComeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if taken != 10 {
+		if taken != 20 {
 			t.Errorf("%d for one delivery", taken)
 		}
 		// A provider with 20,000 bounces, whose server comes again each half hour.
