@@ -216,9 +216,12 @@ func forwardText(l letter, operator string) string {
 	var b strings.Builder
 	b.WriteString(named(l.from) + "\nanswered a mail of " + plain(operator) + ". Whether it is really from there has not been checked.\n" +
 		"Answer this mail to write to them. The whole mail is attached; its text:\n\n")
-	text := ""
-	if part := message.Read(l.header.Bytes(), l.body).Text; part != nil {
-		text = part.String()
+	text, read := "", message.Read(l.header.Bytes(), l.body)
+	switch {
+	case read.Text != nil:
+		text = read.Text.String()
+	case read.HTML != nil:
+		text = withoutTags(read.HTML.String())
 	}
 	if len(text) > maxExcerpt {
 		text = strings.ToValidUTF8(text[:maxExcerpt], "") + "\n..."

@@ -260,3 +260,49 @@ func TestReportsAreBoundedAndLateOnesComeAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAnswerInHTMLIsShownAsText(t *testing.T) {
+	m, s := forwarding()
+	html := strings.Replace(answer("Content-Type: text/html; charset=utf-8\n", s.header), "Who are you?", "<p>Who<br>are <b>you</b>?<script>alert(1)</script></p>", 1)
+	if err := m.write(t, "driver@site.test", html); err != nil || len(s.got) != 1 {
+		t.Fatal(err, s.got)
+	}
+	header, body, err := message.Split(s.got[0].Message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := message.Read(header, body).Text.String(); !strings.Contains(text, "> Who\r\n> are you?") || strings.Contains(text, "alert") {
+		t.Errorf("%q", text)
+	}
+}
+
+// Whatever is written, what leaves is a mail of ours to the contact.
+func FuzzForward(f *testing.F) {
+	f.Add("Ann <driver@site.test>", "Re: x", "text/plain", "Who are you?")
+	f.Add("driver@site.test, eve@site.test", "=?utf-8?q?=0D=0ABcc:_eve@site.test?=", "multipart/mixed; boundary=b", "--b\r\n\r\nHello\r\n--b--")
+	f.Add("\"a\r\n b\" <driver@site.test>", "\x00\x7f", "message/rfc822", "From: x\r\n\r\n.")
+	f.Add("driver@site.test", "x\r\nResent-To: eve@site.test", "text/html; charset=utf-16", "<p\xff>")
+	f.Fuzz(func(t *testing.T, from, subject, kind, text string) {
+		m, s := forwarding()
+		raw := "From: " + from + "\r\nIn-Reply-To: " + s.header + "\r\nSubject: " + subject + "\r\nContent-Type: " + kind + "\r\n\r\n" + text
+		_ = m.Receive(t.Context(), []string{m.Sender}, Arrival{Peer: peer(), MailFrom: "driver@site.test", Data: []byte(raw), At: time.Now()})
+		for _, got := range s.got {
+			header, _, err := message.Split(got.Message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := message.ParseHeader(header, message.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			author, err := h.From()
+			if err != nil || author.Email != "no-reply@platform.test" || h.Get("To") != "boss@acme.test" || h.Has("Bcc") || h.Has("Cc") || h.Has("Resent-To") ||
+				h.Get("Auto-Submitted") != "auto-generated" || len(got.Recipients) != 1 || got.Recipients[0] != "boss@acme.test" {
+				t.Errorf("%s", header)
+			}
+			if list, err := message.ParseAddressList(h.Get("Reply-To")); err != nil || len(list) != 1 || !same(list[0].Email, "driver@site.test") {
+				t.Errorf("%q: %v", h.Get("Reply-To"), err)
+			}
+		}
+	})
+}
