@@ -123,6 +123,7 @@ type Attempt struct {
 	Outcome    Outcome
 	Cause      string // classify's cause, "" when delivered
 	Reply      Reply
+	Slow       Slow // what the reply asks for; not kept
 	Started    time.Time
 	Took       time.Duration
 }
