@@ -60,6 +60,9 @@ func (q *Queue) claim(k *keyState) {
 		c.jobs = c.jobs[1:]
 	}
 	k.jobs = append(k.jobs, c.jobs...)
+	if len(c.jobs) > 0 && !q.stopping {
+		q.keep(k, c.dest) // what was promised to the claim, for its turn: who waits would get it first
+	}
 	if c.wait != nil {
 		q.await(k, c.wait, from == c.wait, now)
 		q.serve(c.wait) // a slot may have become free since we looked

@@ -169,8 +169,8 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 	defer cancel()
 	v := verdictOf(a)
 	switch {
-	case asksForLess(a): // it works, and we are too much for it
-	case a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || r.isDown(a.Phase, now)):
+	case asksForLess(a) && !r.decision.Probe: // it works, and we are too much for it
+	case asksForLess(a), a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || r.isDown(a.Phase, now)):
 		reason := a.Reply.String()
 		next, first, err := q.o.Accounts.RelayFailed(ctx, r.account.ID, *r.tried, reason, now)
 		if err != nil {
