@@ -23,8 +23,8 @@ type deliverer struct {
 	sent    map[string]int // accepted by the remote, by delivery
 	twice   []string       // delivered a second time
 	under   map[string]bool
-	doubled []string // tried while it was being tried
-	astray  []string // tried directly at another site than its own
+	doubled []string          // tried while it was being tried
+	astray  []string          // tried directly at another site than its own
 	mx      map[string]string // MX hosts of sites
 	order   []string          // operators in the order in which their mail went
 }

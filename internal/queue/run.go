@@ -114,7 +114,7 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	switch {
 	case !j.dest.isFor(r.tried): // it says nothing about the settings saved meanwhile
 	case r.relayBack.IsZero():
-		closed = j.dest.judge(r.verdict, r.why, now)
+		closed = j.dest.judge(r.verdict, j.dest.telling(r.why), now)
 	default:
 		closed = j.dest.refuse(r.relayBack, r.why)
 	}

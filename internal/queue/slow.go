@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -284,7 +285,22 @@ func (q *Queue) slowDown(r *result, a *waypost.Attempt, now time.Time) {
 	if r.j.once != nil || !d.isFor(r.tried) {
 		return
 	}
-	if d.told(a.Slow, a.Reply.String(), r.began, now) {
+	if d.told(a.Slow, d.telling(a.Reply.String()), r.began, now) {
 		q.closing(d, now)
 	}
+}
+
+// telling is a reply as it may be told to all who wait for a destination: it was said
+// about the mail of one operator, so mail addresses are left out where others see it.
+func (d *destination) telling(text string) string {
+	if d.relay || !strings.Contains(text, "@") {
+		return text
+	}
+	words := strings.Fields(text)
+	for i, w := range words {
+		if strings.Contains(w, "@") {
+			words[i] = "..."
+		}
+	}
+	return strings.Join(words, " ")
 }

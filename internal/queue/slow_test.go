@@ -304,6 +304,24 @@ func TestRecipientThatWantsARestGetsOneAlone(t *testing.T) {
 	})
 }
 
+// What a site says is about the mail of one operator, and told to all who wait for it.
+func TestWordsOfASlowedSiteNameNobodysRecipients(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.deliver.do(func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
+			a := asking(j, waypost.SlowSuspend, time.Hour)
+			a.Reply.Text = "<secret@slow.test>: too much mail,\ncome back later"
+			return a
+		})
+		w.run()
+		w.accept(storetest.Mail{OperatorID: "one", To: []string{"secret@slow.test"}})
+		w.settled()
+		why := w.waits("two", waypost.Delivery{State: waypost.Queued, Site: "slow.test"})
+		if why.Words != "421 ... too much mail, come back later" || strings.Contains(why.Text, "secret") {
+			t.Errorf("%+v", why)
+		}
+	})
+}
+
 func TestWhatTheFallbackAsksForIsNotTheSites(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.deliver.do(func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt {
