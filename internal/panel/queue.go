@@ -364,11 +364,11 @@ func (p *panel) controlQueue(q *request) error {
 // hurry ends a slow-down. It is this node's, as what the page shows is: behind a balancer
 // another node may be asked, which then says that it has nothing of the kind.
 func (p *panel) hurry(q *request) error {
-	done := q.value("node") == p.Queue.Snapshot(0).Incarnation && p.Queue.Hurry(q.value("name"))
-	if !done {
-		return q.redirect("/platform/queue", q.T("queue.not_here"))
+	flash := "not_slowed"
+	if q.value("node") == p.Queue.Snapshot(0).Incarnation && p.Queue.Hurry(q.value("name")) {
+		flash = "slow_ended"
 	}
-	return q.redirect("/platform/queue", q.T("queue.hurried"))
+	return q.redirect("/platform/queue", flash)
 }
 
 // unfinished is whether the time was up before an action was done with everything.
