@@ -104,6 +104,7 @@ func (a *App) gauges(ctx context.Context) {
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
 	}
+	a.Metrics.SitesSlowed(a.Queue.Slowed())
 }
 
 // chores runs what is due now and then, each on one node only.

@@ -38,6 +38,7 @@ type Metrics struct {
 	findings   prometheus.Gauge
 	smtpd      *prometheus.CounterVec
 	failing    prometheus.Gauge
+	slowed     *prometheus.GaugeVec
 }
 
 // NewMetrics returns the metrics of a server of a version, all at zero, with those
@@ -101,6 +102,10 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
 		}),
+		slowed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waypost_sites_slowed",
+			Help: "Sites and relays that asked this node for less mail: how = suspended gets none for now, less gets some.",
+		}, []string{"how"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "waypost_build_info",
@@ -110,7 +115,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.slowed, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -122,6 +127,7 @@ func NewMetrics(version string) *Metrics {
 	for _, source := range []string{"smtp", "api", "panel", "notice", "forward", "test"} {
 		m.accepted.WithLabelValues(source)
 	}
+	m.SitesSlowed(0, 0)
 	for _, side := range []Side{Inbound, Outbound} {
 		m.sessions.WithLabelValues(string(side))
 	}
@@ -218,6 +224,16 @@ func (m *Metrics) Panicked() {
 		return
 	}
 	m.panics.Inc()
+}
+
+// SitesSlowed sets the number of sites and relays that are slowed, those that are
+// suspended included, and of the latter alone.
+func (m *Metrics) SitesSlowed(slowed, suspended int) {
+	if m == nil {
+		return
+	}
+	m.slowed.WithLabelValues("less").Set(float64(slowed - suspended))
+	m.slowed.WithLabelValues("suspended").Set(float64(suspended))
 }
 
 // RelaysFailing sets the number of failing relays.

@@ -60,11 +60,25 @@ func (q *request) explainWait(v *view.Delivery, d *waypost.Delivery) {
 	if q.Label("waiting", key) != key { // not newer than the texts
 		v.Waiting = q.T("waiting."+key, "When", q.Exactly(w.Until), "Who", cmp.Or(w.Who, strings.TrimPrefix(d.Site, waypost.TestSite)))
 	}
+	if w.Reason == waypost.WaitSlowed {
+		v.Waiting = q.explainSlowed(w)
+	}
 	switch w.Reason {
 	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitNoServer, waypost.WaitRelayFailing:
 		v.Fix = "/settings/email"
 	default:
 	}
+}
+
+// explainSlowed says who asked for less mail.
+func (q *request) explainSlowed(w waypost.Wait) string {
+	switch {
+	case w.Who == "":
+		return q.T("waiting.slowed_platform", "When", q.Exactly(w.Until))
+	case w.Shared > 0:
+		return q.N("waiting.slowed_shared", int64(w.Shared), "When", q.Exactly(w.Until), "Who", w.Who)
+	}
+	return q.T("waiting.slowed", "When", q.Exactly(w.Until), "Who", w.Who)
 }
 
 // actions are what may be asked for a delivery as it is; the store decides again.

@@ -79,6 +79,7 @@ type Queue interface {
 	Wake()
 	Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait
 	Snapshot(most int) queue.Snapshot
+	Hurry(name string) bool
 }
 
 // Process tells what this process knows about itself; *app.App does.

@@ -124,6 +124,7 @@ type Attempt struct {
 	Cause      string // classify's cause, "" when delivered
 	Rule       string // the rule that named it, "" when delivered
 	Reply      Reply
+	Slow       Slow // what the reply asks for; not kept
 	Started    time.Time
 	Took       time.Duration
 }
