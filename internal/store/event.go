@@ -21,18 +21,26 @@ const (
   rule = excluded.rule, code = excluded.code, enhanced = excluded.enhanced, reply = excluded.reply, started = excluded.started, took = excluded.took`
 )
 
-// WriteEvents appends events, giving an id to those that have none. Ids of one node
+// WriteEvents appends events, giving an id to those that have none, and queues them for
+// the webhooks of their operators. Ids of one node
 // are in the order of writing even within a millisecond.
 func WriteEvents(ctx context.Context, tx *engine.Tx, events []waypost.Event) error {
 	args := make([]any, 0, eventColumns*len(events))
+	var told []hookEvent
 	for _, e := range events {
 		if e.ID == "" {
 			e.ID = eventID(e.At, tx.Serial())
 		}
+		if t := e.Type.WebhookType(); t != "" {
+			told = append(told, hookEvent{operator: e.OperatorID, id: e.ID, chain: e.MessageID, kind: t, at: e.At})
+		}
 		args = append(args, e.MessageID, e.ID, e.OperatorID, e.DeliveryID, string(e.Type),
 			string(e.From), string(e.To), int64(e.Count), int64(e.Attempt), e.Actor, e.Detail, waypost.Millis(e.At))
 	}
-	return tx.Rows(ctx, eventHead, "", nil, eventColumns, args)
+	if err := tx.Rows(ctx, eventHead, "", nil, eventColumns, args); err != nil {
+		return err
+	}
+	return tellWebhooks(ctx, tx, told)
 }
 
 // eventID is an id whose first random bits are a counter (RFC 9562 section 6.2,

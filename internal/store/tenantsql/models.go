@@ -182,3 +182,39 @@ type SuppressionExempt struct {
 	Address    string
 	Created    int64
 }
+
+type Webhook struct {
+	ID           string
+	OperatorID   string
+	Url          string
+	Description  string
+	Types        string
+	MaxEvents    int64
+	Secret       []byte
+	OldSecret    []byte
+	OldUntil     int64
+	Enabled      bool
+	DisabledAt   int64
+	DisabledWhy  string
+	FailingSince int64
+	FailingWhy   string
+	Failures     int64
+	NextAt       int64
+	Warned       bool
+	Notice       string
+	Lease        string
+	Epoch        int64
+	Created      int64
+}
+
+type WebhookReplay struct {
+	ID         string
+	OperatorID string
+	WebhookID  string
+	FromAt     int64
+	ToAt       int64
+	Cursor     string
+	Events     int64
+	Created    int64
+	Finished   int64
+}
