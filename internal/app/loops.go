@@ -138,7 +138,7 @@ func (a *App) chores(ctx context.Context) {
 // retain removes what has been kept long enough, in small steps.
 func (a *App) retain(ctx context.Context) error {
 	keep := system.Retention{
-		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata,
+		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata, Webhooks: a.Config.RetentionWebhooks,
 	}
 	for {
 		more, err := a.System.Retention(ctx, time.Now(), keep)

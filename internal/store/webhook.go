@@ -237,9 +237,9 @@ func (s *Store) EnableWebhook(ctx context.Context, by waypost.Actor, operatorID,
 // cancelled. It is no error if it is disabled. The error is NotFound.
 func (s *Store) DisableWebhook(ctx context.Context, by waypost.Actor, operatorID, id string, now time.Time) (waypost.Webhook, error) {
 	var out waypost.Webhook
-	err := s.webhookChange(ctx, operatorID, id, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries, w *StoredWebhook) error {
+	err := s.webhookChange(ctx, operatorID, id, func(ctx context.Context, tx *engine.Tx, _ *tenantsql.Queries, w *StoredWebhook) error {
 		if w.Enabled {
-			if err := disableWebhook(ctx, tx, q, by, w.Webhook, waypost.DisabledByPerson, now); err != nil {
+			if err := WriteWebhookDisabled(ctx, tx, by, w.Webhook, waypost.DisabledByPerson, now); err != nil {
 				return err
 			}
 			w.Enabled, w.DisabledAt, w.DisabledWhy = false, waypost.FromMillis(waypost.Millis(now)), waypost.DisabledByPerson
@@ -250,8 +250,9 @@ func (s *Store) DisableWebhook(ctx context.Context, by waypost.Actor, operatorID
 	return out, err
 }
 
-func disableWebhook(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries, by waypost.Actor, w waypost.Webhook, why waypost.WebhookDisabled, now time.Time) error {
-	if err := q.DisableWebhook(ctx, tenantsql.DisableWebhookParams{
+// WriteWebhookDisabled disables a webhook in a transaction, with its entry in the audit log.
+func WriteWebhookDisabled(ctx context.Context, tx *engine.Tx, by waypost.Actor, w waypost.Webhook, why waypost.WebhookDisabled, now time.Time) error {
+	if err := tenantsql.New(tx).DisableWebhook(ctx, tenantsql.DisableWebhookParams{
 		OperatorID: w.OperatorID, ID: w.ID, DisabledAt: waypost.Millis(now), DisabledWhy: string(why),
 	}); err != nil {
 		return err

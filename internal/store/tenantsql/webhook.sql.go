@@ -205,6 +205,20 @@ func (q *Queries) OpenWebhookReplay(ctx context.Context, arg OpenWebhookReplayPa
 	return exists, err
 }
 
+const probeWebhook = `-- name: ProbeWebhook :exec
+UPDATE webhook SET next_at = 0 WHERE operator_id = $1 AND id = $2
+`
+
+type ProbeWebhookParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) ProbeWebhook(ctx context.Context, arg ProbeWebhookParams) error {
+	_, err := q.db.ExecContext(ctx, probeWebhook, arg.OperatorID, arg.ID)
+	return err
+}
+
 const resendWebhookCall = `-- name: ResendWebhookCall :exec
 UPDATE webhook_call SET state = 'waiting', next_at = $4, expires = $5, finished = 0 WHERE operator_id = $1 AND webhook_id = $2 AND id = $3
 `

@@ -60,3 +60,6 @@ WHERE c.operator_id = $1 AND c.webhook_id = $2 AND c.id = $3 ORDER BY a.number;
 
 -- name: WebhookBacklog :one
 SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE operator_id = $1 AND webhook_id = $2 LIMIT 10001) AS e;
+
+-- name: ProbeWebhook :exec
+UPDATE webhook SET next_at = 0 WHERE operator_id = $1 AND id = $2;
