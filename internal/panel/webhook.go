@@ -202,10 +202,10 @@ func (p *panel) saveWebhook(q *request) error {
 	if err != nil {
 		return err
 	}
+	in := q.typedWebhook()
 	if len(q.PostForm) == 0 { // nothing was sent: nothing is changed
 		return p.showWebhook(q, id, webhookShown{})
 	}
-	in := q.typedWebhook()
 	types, w := in.told(q)
 	if w != nil {
 		return p.showWebhook(q, id, webhookShown{input: &in, wrong: w})

@@ -103,7 +103,7 @@ func (in *webhookInput) told(q *request) (types []waypost.WebhookType, w *wrong)
 // events is the most events of a call; what is no number is wrong.
 func (in *webhookInput) events(q *request) (int, *wrong) {
 	n, err := strconv.Atoi(in.most)
-	if err != nil {
+	if err != nil || n == 0 { // which a program may leave out
 		return 0, wrongField("max_events", q.T("webhooks.bad_max_events"))
 	}
 	return n, nil

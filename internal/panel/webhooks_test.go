@@ -4,12 +4,11 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/panel"
-	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -161,19 +160,36 @@ func TestTheLogOfAWebhookHasItsCalls(t *testing.T) {
 	v := w.visitor(t, acme, waypost.RoleAdmin)
 	path := "/webhooks/" + made.ID
 	v.open(path).wants("Nothing was sent yet.")
-	w.send(t, acme, "a@rcpt.example", "Hello")
-	call := w.called(t, acme, made.ID)
-	page := v.open(path)
-	page.wants("message.accepted", "Waiting")
-	page.lacks("Nothing was sent yet.")
-	v.open(path + "?state=failed").wants("There are no such calls.")
-	one := v.open(path + "/calls/" + call)
-	one.wants("webhook-id: "+call, "It was not tried yet.", `"type": "message.accepted"`)
-	if strings.Contains(one.body, "/resend") {
-		t.Error("a call that waits can be made again")
+	call := waypost.WebhookCall{
+		ID: waypost.NewID(), OperatorID: acme, WebhookID: made.ID, Type: waypost.WebhookBounced, Events: 1, State: waypost.WebhookFailed, Attempts: 1,
+		Created: time.Now(), Finished: time.Now(), Body: []byte(`{"type":"delivery.bounced"}`),
+		Last: waypost.WebhookAttempt{Number: 1, At: time.Now(), Took: time.Second, Status: 500, Error: "the endpoint answered 500", Answer: hostile},
 	}
-	if got := w.visitor(t, w.operator(t, "Other"), waypost.RoleAdmin).get(path + "/calls/" + call); got.status != http.StatusNotFound {
+	if err := w.db.Store.RecordWebhookTest(t.Context(), waypost.CommandLine(), call, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	page := v.open(path)
+	page.wants("delivery.bounced", "Given up", "1 try", "the endpoint answered 500")
+	page.lacks("Nothing was sent yet.", "<script>alert")
+	v.open(path + "?state=delivered").wants("There are no such calls.")
+	one := v.open(path + "/calls/" + call.ID)
+	one.wants("webhook-id: "+call.ID, "the endpoint answered 500", `"type": "delivery.bounced"`)
+	one.lacks("<script>alert")
+	for _, v := range []*visitor{w.visitor(t, w.operator(t, "Other"), waypost.RoleAdmin), w.visitor(t, w.operator(t, "Third"), waypost.RoleAdmin)} {
+		if got := v.get(path + "/calls/" + call.ID); got.status != http.StatusNotFound {
+			t.Errorf("%d", got.status)
+		}
+	}
+	if got := v.post(path + "/calls/" + call.ID + "/resend"); got.location() != path+"/calls/"+call.ID {
+		t.Fatalf("%d: %s", got.status, got.text())
+	}
+	v.open(path+"/calls/"+call.ID).wants("The call is being made again.", "Waiting")
+	if got := v.post(path + "/disable"); got.location() != path {
+		t.Fatalf("%d", got.status)
+	}
+	got := v.post(path + "/calls/" + call.ID + "/resend")
+	if got.status != http.StatusConflict {
 		t.Errorf("%d", got.status)
 	}
-	_ = store.WebhookCallFilter{}
+	got.wants("Not now: the webhook is switched off.")
 }
