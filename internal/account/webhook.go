@@ -36,14 +36,11 @@ const secretSize = 24
 // secretPrefix begins a secret as it is shown (Standard Webhooks).
 const secretPrefix = "whsec_"
 
-// WebhookSecretContext is what the secret of a webhook is sealed for.
-func WebhookSecretContext(id string) string { return "webhook.secret/" + id }
-
 // newWebhookSecret makes a secret: as it is shown, and sealed.
 func (s *Service) newWebhookSecret(id string) (shown secret.Text, sealed []byte) {
 	raw := make([]byte, secretSize)
 	_, _ = rand.Read(raw) // never fails
-	return secret.NewText(secretPrefix + base64.StdEncoding.EncodeToString(raw)), s.o.Ring.Seal(WebhookSecretContext(id), raw)
+	return secret.NewText(secretPrefix + base64.StdEncoding.EncodeToString(raw)), s.o.Ring.Seal(waypost.WebhookSecretContext(id), raw)
 }
 
 // CreateWebhook registers an endpoint and returns it with its secret, which is shown this

@@ -42,6 +42,7 @@ func (a *App) startLoops(disk *disk) {
 			a.fail(err)
 		}
 	})
+	a.loops.Go(func() { a.Webhooks.Run(ctx) })
 	a.loops.Go(func() { every(ctx, diskEvery, func(context.Context) { disk.look() }) })
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
@@ -103,6 +104,9 @@ func (a *App) gauges(ctx context.Context) {
 	}
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
+	}
+	if events, failing, err := a.System.WebhookLoad(ctx); err == nil {
+		a.Metrics.WebhookLoad(events, failing)
 	}
 }
 

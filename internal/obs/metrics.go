@@ -24,20 +24,23 @@ const (
 // Metrics are the series of the mail path in a registry of their own. All methods
 // are safe for concurrent use and do nothing on a nil *Metrics.
 type Metrics struct {
-	registry   *prometheus.Registry
-	accepted   *prometheus.CounterVec
-	finished   *prometheus.CounterVec
-	attempts   *prometheus.CounterVec
-	acceptTook prometheus.Histogram
-	latency    *prometheus.HistogramVec
-	depth      *prometheus.GaugeVec
-	sessions   *prometheus.GaugeVec
-	groupSize  prometheus.Histogram
-	commitTook prometheus.Histogram
-	panics     prometheus.Counter
-	findings   prometheus.Gauge
-	smtpd      *prometheus.CounterVec
-	failing    prometheus.Gauge
+	registry     *prometheus.Registry
+	accepted     *prometheus.CounterVec
+	finished     *prometheus.CounterVec
+	attempts     *prometheus.CounterVec
+	acceptTook   prometheus.Histogram
+	latency      *prometheus.HistogramVec
+	depth        *prometheus.GaugeVec
+	sessions     *prometheus.GaugeVec
+	groupSize    prometheus.Histogram
+	commitTook   prometheus.Histogram
+	panics       prometheus.Counter
+	findings     prometheus.Gauge
+	smtpd        *prometheus.CounterVec
+	failing      prometheus.Gauge
+	hooks        *prometheus.HistogramVec
+	hookEvents   prometheus.Gauge
+	hooksFailing prometheus.Gauge
 }
 
 // NewMetrics returns the metrics of a server of a version, all at zero, with those
@@ -102,6 +105,19 @@ func NewMetrics(version string) *Metrics {
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
 		}),
 	}
+	m.hooks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "waypost_webhook_seconds",
+		Help:    "Attempts of webhook calls and how long they took, by what became of the call: delivered, waiting to be repeated, failed for good.",
+		Buckets: []float64{.01, .05, .25, 1, 5, 15},
+	}, []string{"result"})
+	m.hookEvents = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "waypost_webhook_events_waiting",
+		Help: "Events that webhooks are still to be told, counted up to 100,000.",
+	})
+	m.hooksFailing = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "waypost_webhooks_failing",
+		Help: "Webhooks whose endpoint did not take its last call.",
+	})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "waypost_build_info",
 		Help:        "Always 1; the labels tell what is running.",
@@ -110,7 +126,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.hooks, m.hookEvents, m.hooksFailing, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -121,6 +137,9 @@ func NewMetrics(version string) *Metrics {
 	}
 	for _, source := range []string{"smtp", "api", "panel", "notice", "test"} {
 		m.accepted.WithLabelValues(source)
+	}
+	for _, state := range []waypost.WebhookState{waypost.WebhookDelivered, waypost.WebhookWaiting, waypost.WebhookFailed} {
+		m.hooks.WithLabelValues(string(state))
 	}
 	for _, side := range []Side{Inbound, Outbound} {
 		m.sessions.WithLabelValues(string(side))
@@ -226,6 +245,23 @@ func (m *Metrics) RelaysFailing(relays int) {
 		return
 	}
 	m.failing.Set(float64(relays))
+}
+
+// WebhookCalled records an attempt of a webhook call and what became of the call.
+func (m *Metrics) WebhookCalled(result waypost.WebhookState, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.hooks.WithLabelValues(string(result)).Observe(took.Seconds())
+}
+
+// WebhookLoad sets how many events wait for webhooks and how many endpoints fail.
+func (m *Metrics) WebhookLoad(events, failing int64) {
+	if m == nil {
+		return
+	}
+	m.hookEvents.Set(float64(events))
+	m.hooksFailing.Set(float64(failing))
 }
 
 // handler serves the registry in the formats Prometheus asks for.

@@ -18,7 +18,21 @@ type StoredWebhook struct {
 	waypost.Webhook
 	Sealed    []byte
 	OldSealed []byte // the secret before the last rotation, while it signs too; empty for none
+	Lease     string // incarnation that works on it, "" for none
 	Epoch     int64  // raised by what makes an earlier reading worthless
+}
+
+// TellWebhook tells this process, once the transaction is committed, that there may be
+// something to do for a webhook: in the words of WebhookWord.
+func TellWebhook(tx *engine.Tx, k WebhookKey) { tx.Tell(webhookWord + k.OperatorID + "/" + k.ID) }
+
+const webhookWord = "webhook/"
+
+// WebhookWord is the webhook that a word told after a commit names, and whether it does.
+func WebhookWord(word string) (WebhookKey, bool) {
+	rest, ok := strings.CutPrefix(word, webhookWord)
+	operatorID, id, ok2 := strings.Cut(rest, "/")
+	return WebhookKey{OperatorID: operatorID, ID: id}, ok && ok2
 }
 
 // Webhooks lists an operator's webhooks, oldest first, without secrets.
@@ -61,7 +75,7 @@ func WebhookOf(row tenantsql.Webhook) (StoredWebhook, error) {
 			FailingSince: waypost.FromMillis(row.FailingSince), FailingWhy: row.FailingWhy, Failures: int(row.Failures),
 			NextAt: waypost.FromMillis(row.NextAt),
 		},
-		Sealed: row.Secret, OldSealed: row.OldSecret, Epoch: row.Epoch,
+		Sealed: row.Secret, OldSealed: row.OldSecret, Lease: row.Lease, Epoch: row.Epoch,
 	}, nil
 }
 
@@ -177,7 +191,7 @@ func freshen(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries, w *waypos
 	if err := q.FreshenWebhook(ctx, tenantsql.FreshenWebhookParams{OperatorID: w.OperatorID, ID: w.ID}); err != nil {
 		return err
 	}
-	tx.Tell(w.ID)
+	TellWebhook(tx, WebhookKey{w.OperatorID, w.ID})
 	return q.HurryWebhookCalls(ctx, tenantsql.HurryWebhookCallsParams{OperatorID: w.OperatorID, WebhookID: w.ID, NextAt: waypost.Millis(now)})
 }
 
@@ -257,7 +271,7 @@ func WriteWebhookDisabled(ctx context.Context, tx *engine.Tx, by waypost.Actor, 
 	}); err != nil {
 		return err
 	}
-	tx.Tell(w.ID)
+	TellWebhook(tx, WebhookKey{w.OperatorID, w.ID})
 	details := map[waypost.WebhookDisabled]waypost.Detail{
 		waypost.DisabledAsGone:    waypost.NewDetail(waypost.DetailWebhookGone),
 		waypost.DisabledAsFailing: waypost.NewDetail(waypost.DetailWebhookFailing),
@@ -265,15 +279,15 @@ func WriteWebhookDisabled(ctx context.Context, tx *engine.Tx, by waypost.Actor, 
 	return audit(ctx, tx, by, w.OperatorID, "webhook.disable", w.Place(), details[why])
 }
 
-// RemoveWebhook removes a webhook with its secret. What it left is removed bit by bit. The
-// error is NotFound.
+// RemoveWebhook removes a webhook with its secret. What waits for it is removed bit by bit,
+// its log when its time has come. The error is NotFound.
 func (s *Store) RemoveWebhook(ctx context.Context, by waypost.Actor, operatorID, id string) error {
 	return s.webhookChange(ctx, operatorID, id, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries, w *StoredWebhook) error {
 		tx.Forget()
 		if _, err := q.DeleteWebhook(ctx, tenantsql.DeleteWebhookParams{OperatorID: operatorID, ID: id}); err != nil {
 			return err
 		}
-		tx.Tell(id)
+		TellWebhook(tx, WebhookKey{operatorID, id})
 		return audit(ctx, tx, by, operatorID, "webhook.delete", w.Place(), "")
 	})
 }

@@ -104,7 +104,7 @@ func (s *Store) ResendWebhookCall(ctx context.Context, by waypost.Actor, operato
 		}); err != nil {
 			return err
 		}
-		tx.Tell(webhookID)
+		TellWebhook(tx, WebhookKey{operatorID, webhookID})
 		return audit(ctx, tx, by, operatorID, "webhook.resend", w.Place(), waypost.Detail(id))
 	})
 }
@@ -139,7 +139,7 @@ func (s *Store) ReplayWebhook(ctx context.Context, by waypost.Actor, operatorID,
 		}); err != nil {
 			return err
 		}
-		tx.Tell(webhookID)
+		TellWebhook(tx, WebhookKey{operatorID, webhookID})
 		return audit(ctx, tx, by, operatorID, "webhook.replay", w.Place(), waypost.Detail(waypost.WebhookTime(from)+" / "+waypost.WebhookTime(to)))
 	})
 	return r, err

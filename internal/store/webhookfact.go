@@ -60,7 +60,7 @@ func tellWebhooks(ctx context.Context, tx *engine.Tx, events []hookEvent) error 
 				payload = string(text)
 			}
 			args = append(args, e.operator, w.ID, e.id, e.chain, string(e.kind), payload, false, "", waypost.Millis(e.at))
-			tx.Tell(w.ID)
+			TellWebhook(tx, WebhookKey{e.operator, w.ID})
 		}
 	}
 	return tx.Rows(ctx, hookEventHead, "", nil, hookEventColumns, args)

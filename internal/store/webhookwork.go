@@ -156,7 +156,7 @@ func (s *Store) RecordWebhookTest(ctx context.Context, by waypost.Actor, c waypo
 			}); err != nil {
 				return err
 			}
-			tx.Tell(w.ID)
+			TellWebhook(tx, WebhookKey{c.OperatorID, c.WebhookID})
 		}
 		return audit(ctx, tx, by, c.OperatorID, "webhook.test", w.Place(), "")
 	})

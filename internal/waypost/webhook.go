@@ -61,6 +61,9 @@ const (
 	NoticeWebhookDisabled WebhookNotice = "disabled" // it was disabled by us
 )
 
+// WebhookSecretContext is what the secrets of a webhook are sealed for.
+func WebhookSecretContext(id string) string { return "webhook.secret/" + id }
+
 // Times of webhooks.
 const (
 	// WebhookLife is for how long a call is tried, and for how long an endpoint may fail

@@ -41,16 +41,18 @@ LIMIT $3`, waypost.Millis(now), incarnation, limit)
 const maxCounted = 1001
 
 // WebhookWork reads a webhook, the first of the calls that wait, and the first of the events
-// that can be told. The error is NotFound.
-func (y *System) WebhookWork(ctx context.Context, k store.WebhookKey, calls, events int) (*store.WebhookWork, error) {
-	work, err := y.webhookWork(ctx, k, calls, events)
+// that can be told: as many as fit into a number of new calls. Finished are calls, at most
+// four, that are about to be recorded as finished: they hold nothing back any more. The
+// error is NotFound.
+func (y *System) WebhookWork(ctx context.Context, k store.WebhookKey, calls, fresh int, finished []string) (*store.WebhookWork, error) {
+	work, err := y.webhookWork(ctx, k, calls, fresh, finished)
 	if err != nil && waypost.KindOf(err) != waypost.NotFound {
 		return nil, fmt.Errorf("read webhook: %w", err)
 	}
 	return work, err
 }
 
-func (y *System) webhookWork(ctx context.Context, k store.WebhookKey, calls, events int) (*store.WebhookWork, error) {
+func (y *System) webhookWork(ctx context.Context, k store.WebhookKey, calls, fresh int, finished []string) (*store.WebhookWork, error) {
 	row, err := tenantsql.New(y.engine.Reader()).Webhook(ctx, tenantsql.WebhookParams{OperatorID: k.OperatorID, ID: k.ID})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, notFound("webhook")
@@ -82,14 +84,16 @@ WHERE webhook_id = $1 AND state = 'waiting' ORDER BY next_at, id LIMIT $2`, k.ID
 	}); err != nil {
 		return nil, err
 	}
-	if events > 0 {
-		w.Events, err = y.webhookEvents(ctx, k, events)
+	if w.Enabled && fresh > 0 {
+		w.Events, err = y.webhookEvents(ctx, k, fresh*w.MaxEvents, finished)
 	}
 	return w, err
 }
 
 // webhookEvents reads events with all they are made of in one go.
-func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit int) ([]store.WebhookEvent, error) {
+func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit int, finished []string) ([]store.WebhookEvent, error) {
+	var f [4]string
+	copy(f[:], finished)
 	rows, err := y.engine.Kept().QueryContext(ctx, `SELECT w.id, w.chain, w.type, w.payload, w.replay, w.at,
   COALESCE(e.id, ''), COALESCE(e.delivery_id, ''), COALESCE(e.from_state, ''), COALESCE(e.to_state, ''), COALESCE(e.count, 0), COALESCE(e.detail, ''),
   COALESCE(m.batch_id, ''), COALESCE(m.kind, ''), COALESCE(m.lane, 0), COALESCE(m.test, FALSE), COALESCE(m.tags, ''), COALESCE(m.metadata, ''),
@@ -98,13 +102,13 @@ func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit in
   COALESCE(a.code, 0), COALESCE(a.enhanced, ''), COALESCE(a.reply, '')
 FROM (SELECT v.id, v.chain, v.type, v.payload, v.replay, v.at FROM webhook_event v
   WHERE v.operator_id = $1 AND v.webhook_id = $2 AND v.call_id = '' AND NOT EXISTS (
-    SELECT 1 FROM webhook_event o WHERE o.webhook_id = $2 AND o.chain = v.chain AND o.call_id <> '')
+    SELECT 1 FROM webhook_event o WHERE o.webhook_id = $2 AND o.chain = v.chain AND o.call_id <> '' AND o.call_id NOT IN ($4, $5, $6, $7))
   ORDER BY v.id LIMIT $3) AS w
 LEFT JOIN event e ON w.payload = '' AND e.message_id = w.chain AND e.id = w.id
 LEFT JOIN message m ON m.id = e.message_id
 LEFT JOIN delivery d ON d.id = e.delivery_id
 LEFT JOIN attempt a ON a.delivery_id = e.delivery_id AND a.number = e.attempt
-ORDER BY w.id`, k.OperatorID, k.ID, limit)
+ORDER BY w.id`, k.OperatorID, k.ID, limit, f[0], f[1], f[2], f[3])
 	if err != nil {
 		return nil, err
 	}

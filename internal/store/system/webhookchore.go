@@ -263,7 +263,7 @@ WHERE id = $1 AND cursor = $2 AND finished = 0`, r.id, r.cursor, cursor, int64(l
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return err
 		}
-		tx.Tell(r.ID)
+		store.TellWebhook(tx, r.WebhookKey)
 		return tx.Rows(ctx, `INSERT INTO webhook_event (operator_id, webhook_id, id, chain, type, payload, replay, call_id, at)`,
 			" ON CONFLICT (operator_id, webhook_id, id) DO NOTHING", nil, replayColumns, events)
 	})
