@@ -14,9 +14,9 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// Webhooks calls an endpoint once and says what it answered; *webhook.Loop does.
+// Webhooks calls an endpoint once and says what it answered; *webhook.Webhooks does.
 type Webhooks interface {
-	TestWebhook(ctx context.Context, by waypost.Actor, operatorID, id string) (waypost.WebhookAttempt, error)
+	Test(ctx context.Context, by waypost.Actor, operatorID, id string) (waypost.WebhookCall, error)
 }
 
 // callsOnPage is how many calls a page of the log has.
@@ -233,11 +233,11 @@ func (p *panel) testWebhook(q *request) error {
 	if err != nil {
 		return err
 	}
-	tried, err := p.WebhookTests.TestWebhook(q.Context(), q.by(), q.operator(), id)
+	tried, err := p.WebhookTests.Test(q.Context(), q.by(), q.operator(), id)
 	if err != nil {
 		return err
 	}
-	return p.showWebhook(q, id, webhookShown{test: &tried})
+	return p.showWebhook(q, id, webhookShown{test: &tried.Last})
 }
 
 func (p *panel) replayWebhook(q *request) error {

@@ -146,8 +146,8 @@ func (httpsOnly) CheckURL(text string) (*url.URL, error) {
 // endpoint is what a test of a webhook reaches.
 type endpoint struct{ answer waypost.WebhookAttempt }
 
-func (e *endpoint) TestWebhook(_ context.Context, _ waypost.Actor, operatorID, id string) (waypost.WebhookAttempt, error) {
-	return e.answer, nil
+func (e *endpoint) Test(_ context.Context, _ waypost.Actor, operatorID, id string) (waypost.WebhookCall, error) {
+	return waypost.WebhookCall{OperatorID: operatorID, WebhookID: id, Type: waypost.WebhookTest, Events: 1, Attempts: 1, Last: e.answer}, nil
 }
 
 func errSandbox() error {
