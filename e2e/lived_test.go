@@ -177,8 +177,8 @@ func (l *lived) ownAddress(c, platform *client.Client) {
 			Text: "Acme Tracking, support around the clock\nsupport@" + acmeDomain, HTML: `<p><b>Acme Tracking</b>, support around the clock<br>support@` + acmeDomain + `</p>`,
 		},
 	}))(t)
-	must(c.Suppress(ctx, "unsubscribed@"+customers, "Asked by phone to get no more mail.", time.Time{}))(t)
-	must(c.Suppress(ctx, "workshop@"+customers, "On leave.", time.Now().AddDate(0, 1, 0)))(t)
+	must(c.Suppress(ctx, client.NewSuppression{Address: "unsubscribed@" + customers, Detail: "Asked by phone to get no more mail."}))(t)
+	must(c.Suppress(ctx, client.NewSuppression{Address: "workshop@" + customers, Detail: "On leave.", ExpiresAt: time.Now().AddDate(0, 1, 0)}))(t)
 }
 
 // mail sends one of each sort.

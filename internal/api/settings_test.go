@@ -162,7 +162,7 @@ func TestATestMailThatTakesLongIsFollowed(t *testing.T) {
 func TestATestMailToASuppressedAddressIsRefused(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
-	if _, err := c.Suppress(t.Context(), "Me@Example.com", "asked us to stop", time.Time{}); err != nil {
+	if _, err := c.Suppress(t.Context(), client.NewSuppression{Address: "Me@Example.com", Detail: "asked us to stop"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.TestSettings(t.Context(), "me@example.com", nil)
@@ -202,21 +202,21 @@ func TestSuppressions(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
-	added, err := c.Suppress(t.Context(), "Driver@Example.com", "asked us to stop", expires)
+	added, err := c.Suppress(t.Context(), client.NewSuppression{Address: "Driver@Example.com", Detail: "asked us to stop", ExpiresAt: expires})
 	if err != nil || added.Address != "driver@example.com" || added.Reason != "manual" || !added.ExpiresAt.Equal(expires) {
 		t.Fatalf("Suppress = %+v, %v", added, err)
 	}
-	if list := collect(t, c.Suppressions(t.Context(), "@example.com", "manual")); len(list) != 1 || list[0].Detail != "asked us to stop" {
+	if list := collect(t, c.Suppressions(t.Context(), client.SuppressionFilter{Address: "@example.com", Reason: "manual"})); len(list) != 1 || list[0].Detail != "asked us to stop" {
 		t.Errorf("Suppressions = %+v", list)
 	}
 	got := c.until(t, c.send(t, mail()).ID, "suppressed")
 	contains(t, got.Deliveries[0].Reason, "manual")
-	if err := c.Unsuppress(t.Context(), "driver@example.com", ""); err != nil {
+	if err := c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	wantRefusal(t, c.Unsuppress(t.Context(), "driver@example.com", ""), 404, "not_found", "")
-	wantRefusal(t, c.Unsuppress(t.Context(), "driver", ""), 422, "invalid", "query.address")
-	_, err = c.Suppress(t.Context(), "driver@example.com", "", time.Now().Add(-time.Hour))
+	wantRefusal(t, c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com"}), 404, "not_found", "")
+	wantRefusal(t, c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver"}), 422, "invalid", "query.address")
+	_, err = c.Suppress(t.Context(), client.NewSuppression{Address: "driver@example.com", ExpiresAt: time.Now().Add(-time.Hour)})
 	wantRefusal(t, err, 422, "invalid", "body.expires_at")
 	c.until(t, c.send(t, mail()).ID, "delivered")
 }

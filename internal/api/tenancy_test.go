@@ -61,7 +61,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Suppress(t.Context(), marker+"@blocked.example", marker, time.Time{}); err != nil {
+	if _, err := a.Suppress(t.Context(), client.NewSuppression{Address: marker + "@blocked.example", Detail: marker}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.AddExempt(t.Context(), marker+"@exempt.example"); err != nil {

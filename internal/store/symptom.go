@@ -42,9 +42,9 @@ func WriteSymptoms(ctx context.Context, tx *engine.Tx, policy waypost.Suppressio
 // suppressionBy returns the suppression that a symptom leads to; nil for none yet.
 func suppressionBy(ctx context.Context, q *tenantsql.Queries, policy waypost.SuppressionPolicy, y waypost.Symptom) (*waypost.Suppression, error) {
 	n := &waypost.Suppression{
-		OperatorID: y.OperatorID, Address: y.Address, Reason: y.Reason, Detail: y.Detail, Created: y.At, Hits: 1, MessageID: y.MessageID,
+		OperatorID: y.OperatorID, Address: y.Address, Reason: y.Reason, Detail: y.Detail, Created: y.At, Hits: 1, MessageID: y.MessageID, Via: waypost.ViaMail,
 	}
-	old, err := q.Suppression(ctx, tenantsql.SuppressionParams{OperatorID: y.OperatorID, Address: y.Address, Reason: string(y.Reason)})
+	old, err := q.Suppression(ctx, keyOf(*n))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
@@ -95,6 +95,8 @@ func countSoft(ctx context.Context, q *tenantsql.Queries, policy waypost.Suppres
 	return false, q.PutSoftBounce(ctx, tenantsql.PutSoftBounceParams{OperatorID: y.OperatorID, Address: y.Address, Count: row.Count, Since: row.Since})
 }
 
+// putSuppression writes a suppression, or what is new about the one with its key. Every
+// suppression comes through here.
 func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
 	q := tenantsql.New(tx)
 	has, err := q.HasSuppressions(ctx, n.OperatorID)
@@ -107,7 +109,25 @@ func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) e
 		}
 	}
 	return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
-		OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Detail: n.Detail, Created: waypost.Millis(n.Created),
-		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), MessageID: n.MessageID,
+		OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Kind: string(n.Kind), Detail: n.Detail, Created: waypost.Millis(n.Created),
+		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), MessageID: n.MessageID, Via: string(n.Via),
 	})
+}
+
+// dropSuppression removes a suppression. Every one that is lifted, rather than expired or
+// gone with its operator, goes through here.
+func dropSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
+	return tenantsql.New(tx).DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams(keyOf(n)))
+}
+
+func keyOf(n waypost.Suppression) tenantsql.SuppressionParams {
+	return tenantsql.SuppressionParams{OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Kind: string(n.Kind)}
+}
+
+func suppressionOf(row tenantsql.Suppression) waypost.Suppression {
+	return waypost.Suppression{
+		OperatorID: row.OperatorID, Address: row.Address, Reason: waypost.SuppressionReason(row.Reason), Kind: waypost.Kind(row.Kind), Detail: row.Detail,
+		Created: waypost.FromMillis(row.Created), Expires: waypost.FromMillis(row.Expires), Hits: int(row.Hits), MessageID: row.MessageID,
+		Via: waypost.SuppressionVia(row.Via),
+	}
 }

@@ -4,7 +4,8 @@ package view
 type Suppressions struct {
 	Write           bool
 	Address, Reason Field // of the search
-	Active          bool  // something is looked for
+	Kind            Field
+	Active          bool // something is looked for
 	Rows            []Suppression
 	Add             SuppressionForm
 	Open            bool // the form has something to say
@@ -24,11 +25,14 @@ type Exempt struct {
 type ExemptAddress struct{ Address, Ask string }
 
 // SuppressionForm is for adding an address.
-type SuppressionForm struct{ Address, Detail, Expires Field }
+type SuppressionForm struct{ Address, Kind, Detail, Expires Field }
 
 // Suppression is an address in the list.
 type Suppression struct {
 	Address, Reason, Label, Detail, At, Expires string
+
+	Kind, KindLabel string // of the mail it is for
+	Via             string // how the recipient said so, "" if it did not
 
 	Message string // path to the mail that showed it, "" for none
 
