@@ -268,3 +268,45 @@ func (c *Client) RemoveExempt(ctx context.Context, address string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions/exempt", query: url.Values{"address": {address}}}, nil)
 	return err
 }
+
+// ExportSuppressions downloads the suppressions that a filter picks as comma-separated
+// values, which ImportSuppressions takes. The error is that of a file which is not whole, too.
+func (c *Client) ExportSuppressions(ctx context.Context, f SuppressionFilter) ([]byte, error) {
+	path := "/v1/suppressions/export"
+	if q := f.values(); len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.raw(ctx, path)
+}
+
+// ImportReport is what became of a file of suppressions, in rows.
+type ImportReport struct {
+	DryRun    bool         `json:"dry_run"`
+	Rows      int          `json:"rows"`
+	Added     int          `json:"added"`
+	Renewed   int          `json:"renewed"`   // there was an entry that had ended, or would have ended earlier
+	Unchanged int          `json:"unchanged"` // there is an entry that lasts as long, or the same was in the file already
+	Refused   int          `json:"refused"`
+	Problems  []RowProblem `json:"problems"` // why rows are refused, the first 1,000 of them
+}
+
+// RowProblem says why a row of a file is refused.
+type RowProblem struct {
+	Line    int    `json:"line"` // where it begins, from 1
+	Text    string `json:"text"` // what is wrong in it
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// ImportSuppressions imports a file of suppressions; reason is that of rows that say none,
+// "" for manual. With try nothing is changed. Good rows are kept and others refused.
+func (c *Client) ImportSuppressions(ctx context.Context, file []byte, reason string, try bool) (ImportReport, error) {
+	q := url.Values{}
+	set(q, "reason", reason)
+	if try {
+		q.Set("dry_run", "true")
+	}
+	var out ImportReport
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions/import", query: q, file: file, fileType: "text/csv", repeat: true}, &out)
+	return out, err
+}

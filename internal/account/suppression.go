@@ -21,7 +21,7 @@ type NewSuppression struct {
 // Errors are Problems with the fields address, kind, detail and expires.
 func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n NewSuppression) (waypost.Suppression, error) {
 	if operatorID == waypost.PlatformOperatorID {
-		return waypost.Suppression{}, waypost.NewError(waypost.Conflict, "platform_mail", "what the platform itself writes is not suppressed: it may be how somebody gets in again")
+		return waypost.Suppression{}, errPlatformMail()
 	}
 	var p Problems
 	now := time.Now()
@@ -50,6 +50,10 @@ func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operator
 	return added, nil
 }
 
+func errPlatformMail() error {
+	return waypost.NewError(waypost.Conflict, "platform_mail", "what the platform itself writes is not suppressed: it may be how somebody gets in again")
+}
+
 // Suppressions lists suppressions, limit at a time; next is the cursor of the rest,
 // "" at the end.
 func (s *Service) Suppressions(ctx context.Context, operatorID string, f store.SuppressionFilter, cursor string, limit int) (
@@ -75,8 +79,7 @@ func (s *Service) RemoveSuppression(ctx context.Context, by waypost.Actor, opera
 // address, kind and mail of n, and the way it was said. Said twice it is said once. It holds
 // for exempt addresses, too: it is the person's own word.
 func (s *Service) Unsubscribe(ctx context.Context, n waypost.Suppression) error {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	n.Created, n.Expires = now, now.Add(waypost.DefaultSuppressionPolicy().Unsubscribe)
+	n.Created = time.Now().UTC().Truncate(time.Millisecond)
 	defer s.o.Directory.forget(n.OperatorID)
 	return s.o.Store.Unsubscribe(ctx, n)
 }

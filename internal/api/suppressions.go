@@ -24,6 +24,7 @@ func (s *server) registerSuppressions() {
 		ID: "remove-suppression", Method: http.MethodDelete, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusNoContent,
 		Summary: "Mail an address again", Description: "Removes the entries of an address: all, or those with a reason or of a kind.",
 	}, s.removeSuppression)
+	s.registerSuppressionFiles()
 	register(s, operation{
 		ID: "list-exempt", Method: http.MethodGet, Path: "/v1/suppressions/exempt", Tag: "Suppressions", Status: http.StatusOK,
 		Summary: "List exempt addresses", Description: "Addresses that no bounce and no complaint suppresses, by address.",

@@ -114,6 +114,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"test-email-settings":      `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
 		"add-suppression":          `{"address":"x@blocked.example"}`,
 		"add-exempt":               `{"address":"x@blocked.example"}`,
+		"import-suppressions":      marker + "@blocked.example,unsubscribe\n",
 		"claim-domain":             `{"domain":"x.example"}`,
 		"add-sender":               `{"address":"x@alpha.example"}`,
 		"change-sender":            `{"default":true}`,
@@ -127,10 +128,11 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"change-platform-settings": `{"return_path":{"forward":true}}`,
 	}
 	queries := map[string]string{
-		"list-messages":      "?recipient=" + marker + "*",
-		"list-suppressions":  "?address=" + marker + "*",
-		"remove-suppression": "?address=" + marker + "@blocked.example",
-		"remove-exempt":      "?address=" + marker + "@exempt.example",
+		"list-messages":       "?recipient=" + marker + "*",
+		"list-suppressions":   "?address=" + marker + "*",
+		"export-suppressions": "?reason=manual",
+		"remove-suppression":  "?address=" + marker + "@blocked.example",
+		"remove-exempt":       "?address=" + marker + "@exempt.example",
 	}
 	platforms := func(path string) bool {
 		return strings.HasPrefix(path, "/v1/operators") || strings.HasPrefix(path, "/v1/platform/")
@@ -155,6 +157,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 				var header []string
 				if c.Operator != "" {
 					header = []string{"X-Waypost-Operator", c.Operator}
+				}
+				if op.OperationID == "import-suppressions" {
+					header = append(header, "Content-Type", "text/csv")
 				}
 				res, text := request(t, strings.ToUpper(method), w.url+target+queries[op.OperationID], c.Key, optional(body), header...)
 				label := fmt.Sprintf("%s: %s %s: %d %s", name, method, target, res.StatusCode, text)

@@ -236,7 +236,9 @@ func TestAMailProgramOfManyIsNotStoppedButOnePersonIs(t *testing.T) {
 	w := withLinks(t)
 	op := w.operator(t, "Acme")
 	for i := range 100 {
-		path := w.optOut(op, func(l *unsubscribe.Link) { l.Address = string(rune('a'+i%26)) + string(rune('a'+i/26)) + "@customers.example" })
+		path := w.optOut(op, func(l *unsubscribe.Link) {
+			l.Address = string(rune('a'+i%26)) + string(rune('a'+i/26)) + "@customers.example"
+		})
 		if res := click(t, w.url+path, false); res.StatusCode != http.StatusOK {
 			t.Fatalf("person %d: %s", i, res.Status)
 		}

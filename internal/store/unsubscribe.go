@@ -12,21 +12,30 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// renewAfter is how much longer an unsubscription must last by another word of the same
-// recipient to be written once more: mail programs say the same thing again and again.
+// renewAfter is how much longer a suppression must last by the same word, or the same file,
+// to be written once more: mail programs say things again and again.
 const renewAfter = 24 * time.Hour
 
 // Unsubscribe records a recipient's own word that it wants no mail of a kind any more:
-// operator, address, kind, mail, way and times of n. It counts for exempt addresses, too.
-// Said again, it lasts from then on; one that lasts longer already stays.
+// operator, address, kind, mail, way and time of n. It holds for as long as the owner's
+// policy says, and for exempt addresses, too. Said again, it lasts from then on; one that
+// lasts longer already stays.
 func (s *Store) Unsubscribe(ctx context.Context, n waypost.Suppression) error {
+	if n.Created.IsZero() {
+		n.Created = time.Now()
+	}
 	n.Address, n.Reason, n.Hits = NormalizeAddress(n.Address), waypost.SuppressedUnsubscribe, 1
 	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		settings, err := ReadPlatformSettings(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n.Expires = n.Created.Add(settings.Suppression.Unsubscribe)
 		old, err := tenantsql.New(tx).Suppression(ctx, keyOf(n))
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if err == nil && lasts(suppressionOf(old), n.Expires.Add(-renewAfter)) {
+		if err == nil && covers(suppressionOf(old), n) {
 			return nil
 		}
 		return putSuppression(ctx, tx, n)
@@ -60,7 +69,7 @@ func (s *Store) Resubscribe(ctx context.Context, by waypost.Actor, operatorID, a
 	return nil
 }
 
-// lasts reports whether a suppression holds until a time.
-func lasts(n waypost.Suppression, until time.Time) bool {
-	return n.Expires.IsZero() || !until.IsZero() && !n.Expires.Before(until)
+// covers reports whether a suppression holds for as long as another one would, or nearly so.
+func covers(old, n waypost.Suppression) bool {
+	return old.Expires.IsZero() || !n.Expires.IsZero() && !old.Expires.Before(n.Expires.Add(-renewAfter))
 }

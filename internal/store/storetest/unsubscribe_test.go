@@ -28,7 +28,7 @@ func TestUnsubscribingIsOfOneKindAndSaidOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		now := storetest.Now()
 		word := waypost.Suppression{
-			OperatorID: "op", Address: "Anna@Example.test", Kind: waypost.KindEvent, MessageID: "m1", Via: waypost.ViaOneClick, Created: now, Expires: now.Add(365 * 24 * time.Hour),
+			OperatorID: "op", Address: "Anna@Example.test", Kind: waypost.KindEvent, MessageID: "m1", Via: waypost.ViaOneClick, Created: now,
 		}
 		number := change(t, db)
 		say := func(n waypost.Suppression) {
@@ -48,6 +48,7 @@ func TestUnsubscribingIsOfOneKindAndSaidOnce(t *testing.T) {
 		say(word)
 		want := word
 		want.Address, want.Reason, want.Hits = "anna@example.test", waypost.SuppressedUnsubscribe, 1
+		want.Expires = now.Add(365 * 24 * time.Hour)
 		if got := row(); got != want {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -56,18 +57,36 @@ func TestUnsubscribingIsOfOneKindAndSaidOnce(t *testing.T) {
 		}
 		// What is said again in the next hours changes nothing; a year later it lasts from then.
 		again := word
-		again.MessageID, again.Via, again.Created, again.Expires = "m2", waypost.ViaPage, now.Add(time.Hour), word.Expires.Add(time.Hour)
+		again.MessageID, again.Via, again.Created = "m2", waypost.ViaPage, now.Add(time.Hour)
 		say(again)
 		if got := row(); got != want {
 			t.Errorf("said again: %+v", got)
 		}
-		again.Expires = word.Expires.Add(200 * 24 * time.Hour)
+		again.Created = now.Add(200 * 24 * time.Hour)
 		say(again)
-		if got := row(); !got.Expires.Equal(again.Expires) || got.MessageID != "m2" || !got.Created.Equal(now) {
+		if got := row(); !got.Expires.Equal(want.Expires.Add(200*24*time.Hour)) || got.MessageID != "m2" || !got.Created.Equal(now) {
 			t.Errorf("said half a year later: %+v", got)
 		}
 		if n := db.Int(t, "SELECT COUNT(*) FROM audit"); n != 0 {
 			t.Errorf("%d entries in the log of what operators do", n)
+		}
+	})
+}
+
+func TestUnsubscribingLastsAsLongAsTheOwnerSays(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		if _, err := db.System.ChangePlatformSettings(t.Context(), waypost.CommandLine(), func(p *waypost.PlatformSettings) error {
+			p.Suppression.Unsubscribe = 48 * time.Hour
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		now := storetest.Now()
+		if err := db.Store.Unsubscribe(t.Context(), waypost.Suppression{OperatorID: "op", Address: "a@x.test", Kind: waypost.KindEvent, Created: now}); err != nil {
+			t.Fatal(err)
+		}
+		if n := inForce(t, db, "a@x.test")[waypost.SuppressedUnsubscribe]; !n.Expires.Equal(now.Add(48 * time.Hour)) {
+			t.Errorf("%+v", n)
 		}
 	})
 }
@@ -168,7 +187,7 @@ func TestExemptAddressesUnsubscribeAllTheSame(t *testing.T) {
 		if err := db.Store.AddExempt(t.Context(), waypost.CommandLine(), "op", "boss@x.test", now); err != nil {
 			t.Fatal(err)
 		}
-		word := waypost.Suppression{OperatorID: "op", Address: "boss@x.test", Kind: waypost.KindEvent, Created: now, Expires: now.Add(time.Hour)}
+		word := waypost.Suppression{OperatorID: "op", Address: "boss@x.test", Kind: waypost.KindEvent, Created: now}
 		if err := db.Store.Unsubscribe(t.Context(), word); err != nil {
 			t.Fatal(err)
 		}
