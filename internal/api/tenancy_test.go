@@ -114,7 +114,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"test-email-settings":      `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
 		"add-suppression":          `{"address":"x@blocked.example"}`,
 		"add-exempt":               `{"address":"x@blocked.example"}`,
-		"import-suppressions":      marker + "@blocked.example,unsubscribe\n",
+		"import-suppressions":      "x@blocked.example,unsubscribe\n",
 		"claim-domain":             `{"domain":"x.example"}`,
 		"add-sender":               `{"address":"x@alpha.example"}`,
 		"change-sender":            `{"default":true}`,

@@ -8,7 +8,6 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/panel/view"
-	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -16,6 +15,8 @@ func (p *panel) suppressionsRoutes() []page {
 	return []page{
 		{"GET /suppressions", tenantRead, p.suppressionsPage},
 		{"POST /suppressions", tenantWrite, p.addSuppression},
+		{"GET /suppressions.csv", tenantRead, p.suppressionsCSV},
+		{importPattern, tenantWrite, p.importSuppressions},
 		{"POST /suppressions/remove", tenantWrite, p.removeSuppression},
 		{"POST /suppressions/exempt", tenantWrite, p.addExempt},
 		{"POST /suppressions/exempt/remove", tenantWrite, p.removeExempt},
@@ -58,7 +59,8 @@ func (q *request) kindOptions(first, all string) []view.Option {
 type newSuppression struct {
 	address, detail, expires string
 	kind                     string
-	exempt                   string // in the form for exempt addresses
+	exempt                   string      // in the form for exempt addresses
+	file                     *fileImport // in the form for files; nil if it was not sent
 	problems                 map[string]string
 }
 
@@ -67,15 +69,8 @@ func (p *panel) suppressionsPage(q *request) error {
 }
 
 func (q *request) showSuppressions(status int, n newSuppression) error {
-	query := q.URL.Query()
-	f := store.SuppressionFilter{Address: storable(query.Get("find"), 254), Reason: waypost.SuppressionReason(query.Get("reason"))}
-	if !slices.Contains(suppressionReasons(), f.Reason) {
-		f.Reason = ""
-	}
-	if kind := waypost.Kind(query.Get("kind")); slices.Contains(suppressionKinds(), kind) {
-		f.Kind = kind
-	}
-	cursor := storable(query.Get("cursor"), 400)
+	f := q.suppressionFilter()
+	cursor := storable(q.URL.Query().Get("cursor"), 400)
 	list, next, err := q.panel.Accounts.Suppressions(q.Context(), q.operator(), f, cursor, 50)
 	if err != nil {
 		return err
@@ -84,6 +79,7 @@ func (q *request) showSuppressions(status int, n newSuppression) error {
 	if err := q.showExempt(&v, n); err != nil {
 		return err
 	}
+	v.Import = q.importView(n.file)
 	v.Address = view.Field{
 		Name: "find", Label: q.T("suppressions.address"), Hint: q.T("messages.recipient_hint"), Value: f.Address, Auto: "off", Max: 254,
 	}
@@ -125,7 +121,7 @@ func (q *request) suppressionForm(n newSuppression) view.SuppressionForm {
 		Detail: view.Field{
 			Name: "detail", Label: q.T("suppressions.detail"), Hint: q.T("suppressions.detail_hint"), Value: n.detail, Error: n.problems["detail"], Max: 200,
 		},
-		Kind:    view.Field{Name: "kind", Label: q.T("suppressions.kind"), Value: n.kind, Options: q.kindOptions("", q.T("suppressions.all_kinds"))},
+		Kind:    view.Field{Name: "of_kind", Label: q.T("suppressions.kind"), Value: n.kind, Options: q.kindOptions("", q.T("suppressions.all_kinds"))},
 		Expires: view.Field{Name: "expires", Label: q.T("suppressions.expires"), Value: n.expires, Error: n.problems["expires"]},
 	}
 	for _, term := range suppressionDays() {
@@ -135,7 +131,7 @@ func (q *request) suppressionForm(n newSuppression) view.SuppressionForm {
 }
 
 func (p *panel) addSuppression(q *request) error {
-	n := newSuppression{address: q.typed("address", 300), detail: q.typed("detail", 2000), expires: q.value("expires"), kind: q.value("kind"), problems: map[string]string{}}
+	n := newSuppression{address: q.typed("address", 300), detail: q.typed("detail", 2000), expires: q.value("expires"), kind: q.value("of_kind"), problems: map[string]string{}}
 	add := account.NewSuppression{Address: n.address, Detail: n.detail}
 	if slices.Contains(suppressionKinds(), waypost.Kind(n.kind)) {
 		add.Kind = waypost.Kind(n.kind)

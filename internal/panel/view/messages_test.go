@@ -79,9 +79,12 @@ func TestTheListOfSuppressions(t *testing.T) {
 	v := view.Suppressions{
 		Address: view.Field{Name: "find", Label: "Address"}, Reason: view.Field{Name: "reason", Label: "Reason"}, Add: view.SuppressionForm{
 			Address: view.Field{Name: "address", Label: "Address", Value: hostile, Error: hostile}, Detail: view.Field{Name: "detail", Label: "Note", Value: hostile},
-			Kind: view.Field{Name: "kind", Label: "Mail"}, Expires: view.Field{Name: "expires", Label: "Until"},
+			Kind: view.Field{Name: "of_kind", Label: "Mail"}, Expires: view.Field{Name: "expires", Label: "Until"},
 		},
-		Kind: view.Field{Name: "kind", Label: "Mail"},
+		Kind: view.Field{Name: "kind", Label: "Mail"}, Import: view.SuppressionImport{
+			CSV: "/suppressions.csv", File: view.Field{Name: "file", Label: "File", Type: "file"}, List: view.Field{Name: "list", Label: "List", Value: hostile},
+			Reason: view.Field{Name: "row_reason", Label: "Reason"},
+		},
 	}
 	golden(t, "suppressions-empty", view.SuppressionsPage(p, v))
 	v.Active = true
@@ -92,6 +95,9 @@ func TestTheListOfSuppressions(t *testing.T) {
 		{Address: "a@b.example", Reason: "unsubscribe", Label: "Unsubscribed", Kind: "event", KindLabel: hostile, Via: hostile, Message: "/messages/1", At: "Mar 4", Expires: "Mar 5"},
 	}
 	golden(t, "suppressions-full", view.SuppressionsPage(p, v))
+	v.Rows, v.Import.Open, v.Import.CSV = nil, true, "/suppressions.csv?kind=event"
+	v.Import.Report = &view.ImportReport{Try: true, Again: true, Text: "Added: 3.", Rows: []view.ImportProblem{{Line: "2", Text: hostile, Why: "Not an e-mail address"}}, More: "Further refused rows: 7."}
+	golden(t, "suppressions-import", view.SuppressionsPage(p, v))
 }
 
 func TestThePagesBehindALinkToUnsubscribe(t *testing.T) {

@@ -11,7 +11,28 @@ type Suppressions struct {
 	Open            bool // the form has something to say
 	First, Next     string
 	Exempt          Exempt
+	Import          SuppressionImport
 }
+
+// SuppressionImport is the form for files of suppressions.
+type SuppressionImport struct {
+	File, List, Reason Field
+	Open               bool
+	CSV                string        // what the list shows, as a file
+	Report             *ImportReport // of the file that was sent; nil for none
+}
+
+// ImportReport says what became of a file.
+type ImportReport struct {
+	Try   bool // nothing was changed
+	Again bool // the file has to be chosen once more to import it
+	Text  string
+	Rows  []ImportProblem
+	More  string // about those that are not shown
+}
+
+// ImportProblem says why a row is refused.
+type ImportProblem struct{ Line, Text, Why string }
 
 // Exempt are addresses that nothing but a person suppresses.
 type Exempt struct {
