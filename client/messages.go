@@ -42,6 +42,7 @@ type NewMessage struct {
 	ExpiresAt   time.Time         `json:"expires_at,omitzero"`
 	Tags        []string          `json:"tags,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
+	Unsubscribe *bool             `json:"unsubscribe,omitempty"` // whether its recipient may unsubscribe with one click; nil: as usual for its kind
 
 	// IdempotencyKey makes the server accept this mail once, however often it is sent.
 	// Only then does the client repeat it (Client.Retries).
@@ -60,7 +61,8 @@ type ReceiptDelivery struct {
 	ID        string `json:"id"`
 	MessageID string `json:"message_id"`
 	To        string `json:"to"`
-	Status    string `json:"status"`
+	Status    string `json:"status"` // queued or suppressed
+	Reason    string `json:"reason"` // of one that is suppressed
 }
 
 // Message is a mail without its content.

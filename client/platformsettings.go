@@ -21,6 +21,8 @@ type SuppressionSettings struct {
 	SoftCount  *int `json:"soft_count,omitempty"`
 	SoftWithin *int `json:"soft_within_hours,omitempty"`
 	Complaint  *int `json:"complaint_hours,omitempty"`
+
+	Unsubscribe *int `json:"unsubscribe_hours,omitempty"`
 }
 
 // ReturnPathSettings say what happens to mail that people write to addresses nobody reads.

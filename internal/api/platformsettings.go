@@ -32,7 +32,8 @@ type platformSettings struct {
 	ReturnPath  *returnPathSettings  `json:"return_path,omitempty"`
 }
 
-// suppressionSettings say how long addresses are suppressed by what happened to mail.
+// suppressionSettings say how long addresses are suppressed by what happened to mail, and by what
+// recipients say.
 type suppressionSettings struct {
 	Hard       *int `json:"hard_hours,omitempty" doc:"After a bounce that says that the address does not work; twice as long each time after that."`
 	HardMost   *int `json:"hard_most_hours,omitempty" doc:"The longest of these times."`
@@ -40,6 +41,8 @@ type suppressionSettings struct {
 	SoftCount  *int `json:"soft_count,omitempty" doc:"How many mails these are."`
 	SoftWithin *int `json:"soft_within_hours,omitempty" doc:"Within which time."`
 	Complaint  *int `json:"complaint_hours,omitempty" doc:"After a complaint."`
+
+	Unsubscribe *int `json:"unsubscribe_hours,omitempty" doc:"After a recipient unsubscribed."`
 }
 
 // returnPathSettings say what happens to mail that people write to addresses nobody reads.

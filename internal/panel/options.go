@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/testmail"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
 	"github.com/waypost/waypost/internal/web"
@@ -153,6 +154,7 @@ type Options struct {
 	Brand          view.Brand
 	PublicURL      string          // where people reach this server; "" goes by the request
 	LinkKeys       verify.LinkKeys // links to domains' pages are signed with the first and known by any; nil: they end with the process
+	Unsubscribe    unsubscribe.Links
 	TrustedProxies []netip.Prefix  // whose X-Forwarded headers are believed
 	LocalURL       string          // where this server itself listens: links in mails lead there without a PublicURL
 	MailFrom       waypost.Address // who writes mails to users; zero for the platform's default sender
@@ -181,6 +183,8 @@ type panel struct {
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
 	letters letterLimits
+	optOuts *limit.Limits // requests with links to unsubscribe, per client address: of large mail providers there are few
+	words   *limit.Limits // what recipients say there, per address
 }
 
 // New returns the handler of all pages. The error is that of an asset or a text that
@@ -219,6 +223,7 @@ func New(o Options) (http.Handler, error) {
 	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
 	p.letters = newLetterLimits()
+	p.optOuts, p.words = limit.New(20, 300), limit.New(1.0/60, 10)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
 	for _, r := range p.routes() {

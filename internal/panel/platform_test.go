@@ -101,7 +101,7 @@ func TestTheOwnerChangesThePlatformsSettings(t *testing.T) {
 	page.wants("Nobody reads here.", "It takes effect within a second.")
 	for wrong, text := range map[string]string{"0": "must be from 1 hour", "1.5": "Enter a number.", "soon": "Enter a number.", "1e300": "Enter a number.", "": "Enter a number."} {
 		got = owner.post("/platform/settings/suppression", "hard_hours", wrong, "hard_most_hours", "100", "soft_hours", "24", "soft_count", "3",
-			"soft_within_hours", "168", "complaint_hours", "7")
+			"soft_within_hours", "168", "complaint_hours", "7", "unsubscribe_hours", "8760")
 		if got.status != http.StatusUnprocessableEntity {
 			t.Errorf("%q: %d", wrong, got.status)
 		}

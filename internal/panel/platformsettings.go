@@ -43,7 +43,7 @@ func settingsForms() []settingsForm {
 	number := func(key string) settingsValue { return settingsValue{key, inputNumber} }
 	return []settingsForm{
 		{waypost.SettingsSuppression, []settingsValue{
-			number("hard_hours"), number("hard_most_hours"), number("soft_hours"), number("soft_count"), number("soft_within_hours"), number("complaint_hours"),
+			number("hard_hours"), number("hard_most_hours"), number("soft_hours"), number("soft_count"), number("soft_within_hours"), number("complaint_hours"), number("unsubscribe_hours"),
 		}},
 		{waypost.SettingsReturnPath, []settingsValue{{"courtesy", inputLines}, {"forward", inputCheck}}},
 	}

@@ -137,6 +137,8 @@ type suppressionValues struct {
 	SoftCount  int `json:"soft_count"`
 	SoftWithin int `json:"soft_within_hours"`
 	Complaint  int `json:"complaint_hours"`
+
+	Unsubscribe int `json:"unsubscribe_hours"`
 }
 
 // MarshalJSON writes the policy as it is kept.
@@ -144,7 +146,7 @@ func (p SuppressionPolicy) MarshalJSON() ([]byte, error) {
 	hours := func(d time.Duration) int { return int(d / time.Hour) }
 	return json.Marshal(suppressionValues{
 		Hard: hours(p.Hard), HardMost: hours(p.HardMost), Soft: hours(p.Soft), SoftCount: p.SoftCount, SoftWithin: hours(p.SoftWithin),
-		Complaint: hours(p.Complaint),
+		Complaint: hours(p.Complaint), Unsubscribe: hours(p.Unsubscribe),
 	})
 }
 
@@ -164,7 +166,7 @@ func (p *SuppressionPolicy) UnmarshalJSON(text []byte) error {
 	hours := func(n int) time.Duration { return time.Duration(n) * time.Hour }
 	*p = SuppressionPolicy{
 		Hard: hours(v.Hard), HardMost: hours(v.HardMost), Soft: hours(v.Soft), SoftCount: v.SoftCount, SoftWithin: hours(v.SoftWithin),
-		Complaint: hours(v.Complaint),
+		Complaint: hours(v.Complaint), Unsubscribe: hours(v.Unsubscribe),
 	}
 	return nil
 }
@@ -183,6 +185,7 @@ func (p SuppressionPolicy) Check() error {
 		{"soft_hours", p.Soft},
 		{"soft_within_hours", p.SoftWithin},
 		{"complaint_hours", p.Complaint},
+		{"unsubscribe_hours", p.Unsubscribe},
 	} {
 		if v.d < time.Hour || v.d > mostHours*time.Hour {
 			return FieldError(v.key, "must be from 1 hour to "+strconv.Itoa(mostHours)+" hours")

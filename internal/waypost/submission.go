@@ -88,6 +88,7 @@ type Submission struct {
 	Tags           []string
 	Metadata       map[string]string
 	IdempotencyKey string
+	Unsubscribe    *bool  // whether it offers to unsubscribe from its kind; nil: as usual for that
 	BatchID        string // set when one request became several messages
 	Once           *Once  // set for test mails only
 	Again          *Again // set for what was accepted before, only
@@ -114,6 +115,7 @@ type ReceiptDelivery struct {
 	MessageID string `json:"message_id"`
 	To        string `json:"to"`
 	Status    State  `json:"status"`
+	Reason    string `json:"reason,omitempty"` // of one that is suppressed
 }
 
 // Message is one accepted mail. Header and Body are present only where a caller

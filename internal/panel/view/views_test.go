@@ -35,6 +35,7 @@ func views() map[string][]any {
 		},
 		"PlatformReportPart": {view.PlatformReportPart},
 		"DNSDocument":        {view.DNSDocument, func(*view.DNSPage) {}, func(v *view.DNSPage) { v.Domain = "" }},
+		"OptOutDocument":     {view.OptOutDocument, func(*view.OptOut) {}, func(v *view.OptOut) { v.Action, v.Back, v.Test, v.Operator = "", "", "", "" }},
 		"DomainPage":         {view.DomainPage, func(*view.Domain) {}, func(v *view.Domain) { v.Live.Every, v.Link.URL = "", "" }},
 		"DomainLiveParts":    {view.DomainLiveParts},
 		"DomainsPage":        {view.DomainsPage, func(v *view.Domains) { v.Sandbox = false }},

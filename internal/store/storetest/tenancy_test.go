@@ -52,6 +52,9 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		if err := s.AddSuppression(ctx, waypost.CommandLine(), victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.Unsubscribe(ctx, waypost.Suppression{OperatorID: victim, Address: "gone@example.test", Kind: waypost.KindEvent}); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.AddExempt(ctx, waypost.CommandLine(), victim, "boss@example.test", storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -241,8 +244,11 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"RemoveExempt": func(op string) (bool, error) {
 				return false, s.RemoveExempt(ctx, waypost.CommandLine(), op, "boss@example.test")
 			},
+			"Resubscribe": func(op string) (bool, error) {
+				return false, s.Resubscribe(ctx, waypost.Recipient(), op, "gone@example.test", waypost.KindEvent)
+			},
 			"RemoveSuppression": func(op string) (bool, error) {
-				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual)
+				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual, "")
 			},
 			"ChangeWebhook": func(op string) (bool, error) {
 				w, err := s.ChangeWebhook(ctx, waypost.CommandLine(), op, hook, store.WebhookChange{Description: new("thief")}, storetest.Now())
@@ -277,7 +283,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "Write",
+			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "Unsubscribe", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {

@@ -170,11 +170,13 @@ type Suppression struct {
 	OperatorID string
 	Address    string
 	Reason     string
+	Kind       string
 	Detail     string
 	Created    int64
 	Expires    int64
 	Hits       int64
 	MessageID  string
+	Via        string
 }
 
 type SuppressionExempt struct {
