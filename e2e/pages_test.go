@@ -168,6 +168,7 @@ func notLookedAt() map[string]string {
 	return map[string]string{
 		"/{$}":                                  "leads on",
 		"/messages.csv":                         "download",
+		"/suppressions.csv":                     "download",
 		"/messages/{id}/live":                   "part of a page",
 		"/messages/{id}/preview":                "a mail, in a frame of its page",
 		"/messages/{id}/raw":                    "download",

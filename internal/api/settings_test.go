@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"mime/multipart"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -298,7 +299,7 @@ func TestAFileOfSuppressionsComesInAFormToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := w.url + "/v1/suppressions/import"
-	if res, text := request(t, "POST", path, c.Key, &form, "Content-Type", parts.FormDataContentType()); res.StatusCode != 200 || !strings.Contains(text, `"added":1`) {
+	if res, text := request(t, "POST", path, c.Key, &form, "Content-Type", parts.FormDataContentType()); res.StatusCode != http.StatusOK || !strings.Contains(text, `"added":1`) {
 		t.Errorf("%s %s", res.Status, text)
 	}
 	for kind, status := range map[string]int{"application/json": 415, "text/csv": 200, "multipart/form-data; boundary=x": 422, "multipart/form-data": 400} {

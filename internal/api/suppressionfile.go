@@ -105,8 +105,11 @@ func (s *server) importSuppressions(ctx context.Context, c *caller, in *importIn
 // fileOf is the file in a request: the body, or the first file of a form.
 func fileOf(contentType string, body []byte) (io.Reader, error) {
 	kind, params, err := mime.ParseMediaType(contentType)
-	if err != nil || kind != mediaMultipart {
+	if kind != mediaMultipart {
 		return bytes.NewReader(body), nil
+	}
+	if err != nil {
+		return nil, badForm()
 	}
 	form := multipart.NewReader(bytes.NewReader(body), params["boundary"])
 	for {
@@ -115,10 +118,14 @@ func fileOf(contentType string, body []byte) (io.Reader, error) {
 			return nil, waypost.FieldError("file", "the form has no file")
 		}
 		if err != nil {
-			return nil, &problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the form cannot be read"}
+			return nil, badForm()
 		}
 		if part.FileName() != "" {
 			return part, nil
 		}
 	}
+}
+
+func badForm() error {
+	return &problem{Status: http.StatusBadRequest, Code: "malformed", Detail: "the form cannot be read"}
 }

@@ -44,7 +44,7 @@ type fileImport struct {
 // importSuppressions takes a file, or a list that was pasted, or says what would become of
 // it.
 func (p *panel) importSuppressions(q *request) error {
-	if err := q.ParseMultipartForm(maxImportForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	if err := q.ParseMultipartForm(maxImportForm); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // the body is bounded, see formLimit
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return err
 		}

@@ -86,7 +86,7 @@ func (p *panel) unsubscribe(q *request) error {
 		return err
 	}
 	q.Body = http.MaxBytesReader(q.w, q.Body, maxOneClick)
-	if err := q.ParseMultipartForm(maxOneClick); err != nil && q.PostForm == nil {
+	if err := q.ParseMultipartForm(maxOneClick); err != nil && q.PostForm == nil { //nolint:gosec // bounded above
 		return waypost.NewError(waypost.Invalid, "malformed", "")
 	}
 	via := waypost.ViaPage

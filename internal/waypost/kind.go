@@ -18,8 +18,9 @@ func ParseKind(s string) (Kind, bool) {
 	switch k := Kind(s); k {
 	case KindEvent, KindReport, KindBalance, KindSecurity, KindTest, KindOther:
 		return k, true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 // Unsubscribable reports whether recipients can unsubscribe from mail of a kind, and whether

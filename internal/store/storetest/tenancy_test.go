@@ -283,7 +283,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "Unsubscribe", "Write",
+			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "ImportSuppressions", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "TryImport", "Unsubscribe", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {

@@ -196,3 +196,51 @@ func TestExemptAddressesUnsubscribeAllTheSame(t *testing.T) {
 		}
 	})
 }
+
+func TestImportsAreWholeAndEndNothingEarlier(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		now := storetest.Now()
+		if err := db.Store.AddExempt(t.Context(), waypost.CommandLine(), "op", "boss@x.test", now); err != nil {
+			t.Fatal(err)
+		}
+		list := []waypost.Suppression{
+			{Address: "A@x.test", Reason: waypost.SuppressedManual, Created: now},
+			{Address: "b@x.test", Reason: waypost.SuppressedUnsubscribe, Kind: waypost.KindEvent, Created: now, Expires: now.Add(72 * time.Hour)},
+			{Address: "boss@x.test", Reason: waypost.SuppressedHard, Created: now, Expires: now.Add(time.Hour)},
+			{Address: "boss@x.test", Reason: waypost.SuppressedManual, Created: now},
+		}
+		entry := waypost.AuditEntry{OperatorID: "op", Actor: waypost.CommandLine(), Action: "suppression.import"}
+		run := func(want ...store.Imported) {
+			t.Helper()
+			tried, err := db.Store.TryImport(t.Context(), "op", list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.Store.ImportSuppressions(t.Context(), "op", list, entry)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got) + cmp.Diff(want, tried); diff != "" {
+				t.Error(diff)
+			}
+		}
+		number := change(t, db)
+		run(store.ImportAdded, store.ImportAdded, store.ImportExempt, store.ImportAdded)
+		if change(t, db) == number {
+			t.Error("no process notices the operator's first suppressions")
+		}
+		all := []string{"a@x.test manual ", "b@x.test unsubscribe event", "boss@x.test manual "}
+		if diff := cmp.Diff(all, suppressed(t, db, store.SuppressionFilter{})); diff != "" {
+			t.Error(diff)
+		}
+		run(store.ImportUnchanged, store.ImportUnchanged, store.ImportExempt, store.ImportUnchanged)
+		list[0].Expires, list[1].Expires = now.Add(time.Hour), time.Time{}
+		run(store.ImportUnchanged, store.ImportRenewed, store.ImportExempt, store.ImportUnchanged)
+		if n := inForce(t, db, "a@x.test")[waypost.SuppressedManual]; !n.Expires.IsZero() || n.Via != waypost.ViaImport {
+			t.Errorf("%+v", n)
+		}
+		if n := db.Int(t, "SELECT COUNT(*) FROM audit WHERE action = 'suppression.import'"); n != 3 {
+			t.Errorf("recorded %d times", n)
+		}
+	})
+}
