@@ -35,6 +35,18 @@ type Verdict struct {
 	hard    bool         // all codes of the reply say 5
 }
 
+// Evidence names the rule that decided, for the record: a row of the owner's file as
+// "owner: name", since it may have the name of a built-in one; "" for what was delivered.
+func (v Verdict) Evidence() string {
+	switch {
+	case v.Outcome == waypost.OutcomeDelivered:
+		return ""
+	case v.Own:
+		return "owner: " + v.Rule
+	}
+	return v.Rule
+}
+
 // Suppress reports whether the verdict proves that the address does not work, so
 // that further mail to it only does harm.
 func (v Verdict) Suppress() bool {

@@ -66,7 +66,7 @@ func (t *try) report(i int, in classify.Input) waypost.Outcome {
 	t.done[i] = true
 	t.job.Report(i, waypost.Attempt{
 		Route: t.route, Host: t.at.host, Address: t.at.address, TLS: t.at.tls, Phase: in.Phase, Outcome: v.Outcome,
-		Cause: string(v.Cause), Reply: reply, Slow: v.Slow, Started: t.started, Took: time.Since(t.started),
+		Cause: string(v.Cause), Rule: v.Evidence(), Reply: reply, Slow: v.Slow, Started: t.started, Took: time.Since(t.started),
 	})
 	return v.Outcome
 }

@@ -145,6 +145,7 @@ type Options struct {
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
+	WebhookTests  Webhooks
 	Approve       bool // support decides about senders
 	UpstreamSigns bool // mail is signed by the platform's upstream relay, whose keys are its own
 

@@ -126,10 +126,10 @@ func (p *panel) savePlatformSettings(q *request) error {
 	if form.section == "" {
 		return waypost.NewError(waypost.NotFound, "not_found", "there is no such section")
 	}
+	typed, values, w := q.typedSettings(form)
 	if len(q.PostForm) == 0 { // nothing was sent: nothing is changed
 		return p.platformSettingsPage(q)
 	}
-	typed, values, w := q.typedSettings(form)
 	if w != nil {
 		return p.showPlatformSettings(q, form.section, typed, w)
 	}
