@@ -13,8 +13,9 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// alone begins the name of hosts that one domain has for itself.
-const alone = "only "
+// alone begins the name of hosts that one domain has for itself. No name of a host has
+// such a letter, so nobody can choose hosts that go by the same.
+const alone = "= "
 
 // resolved takes in what the site's MX hosts go by together: domains that have the same
 // share sessions, and the queue's limits. An error says that the job must not go on now.
@@ -30,20 +31,25 @@ func (t *try) resolved(name string) error {
 func (t *try) nameOf(hosts []dns.Host) string {
 	// Ourselves: other domains that lead here must not get a session past the guard. And
 	// of too many hosts some are taken by chance.
-	if t.job.Site == t.d.o.ReturnPath.Domain || len(hosts) >= dns.MaxHosts {
-		return alone + t.job.Site
+	if t.job.Site != t.d.o.ReturnPath.Domain && len(hosts) < dns.MaxHosts {
+		if name := commonName(hosts); name != "" {
+			return name
+		}
 	}
-	return commonName(hosts)
+	return alone + t.job.Site
 }
 
 // longestName bounds what a list of hosts is called.
 const longestName = 200
 
-// commonName is the same for two lists of the same hosts, and for no others.
+// commonName is the same for two lists of the same hosts that can be used, and for no
+// others; "" if none can.
 func commonName(hosts []dns.Host) string {
-	names := make([]string, len(hosts))
-	for i, h := range hosts {
-		names[i] = h.Name
+	names := make([]string, 0, len(hosts))
+	for _, h := range hosts {
+		if h.Unusable == "" {
+			names = append(names, h.Name)
+		}
 	}
 	slices.Sort(names)
 	name := strings.Join(names, " ")

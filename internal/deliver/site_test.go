@@ -85,6 +85,19 @@ func TestSessionToOurselvesIsSharedWithNobody(t *testing.T) {
 	}
 }
 
+func TestHostsCannotBeNamedLikeADomainsOwn(t *testing.T) {
+	zones := dnstest.Zones{
+		"bounce.platform.test": {"MX 10 self.platform.test"}, "evil.test": {"MX 10 only", "MX 20 \\=", "MX 30 self.platform.test"}, "self.platform.test": {"A 127.0.0.1"},
+	}
+	w, fake := sites(t, zones, mailtest.Knobs{})
+	var evil []string
+	outcomes(t, w.send(direct("u@bounce.platform.test")), delivered)
+	outcomes(t, w.send(direct("u@evil.test").hear(&evil)), delivered)
+	if fmt.Sprint(evil) != "[only self.platform.test]" || fake.Connections() != 2 {
+		t.Errorf("%q over %d connections", evil, fake.Connections())
+	}
+}
+
 func TestTooManyHostsHaveNoCommonName(t *testing.T) {
 	zones := dnstest.Zones{"many.test": {}}
 	for n := range 25 {

@@ -196,3 +196,36 @@ func TestDomainThatBecomesKnownWhileMailIsBeingAcceptedIsCountedOnce(t *testing.
 		}
 	})
 }
+
+// Mail that waits in memory where its domain was thought to be goes where it is.
+func TestMailInMemoryFollowsItsDomain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.deliver.withMX(sameMX(2))
+		w.run()
+		w.deliver.do(slowAt("d0", waypost.SlowSuspend, time.Hour))
+		w.accept(toSite("d0.test"))
+		w.settled()
+		before := w.deliver.started()
+		var starts []func()
+		for range 2 {
+			a, handover, ok := w.reserve(toSite("d1.test"), nil)
+			if !ok {
+				t.Fatal("not handed over")
+			}
+			if err := w.db.Store.Accept(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			starts = append(starts, handover.Start)
+		}
+		for _, start := range starts {
+			start()
+		}
+		w.pass(time.Minute)
+		if n := w.deliver.started(); n > before+1 {
+			t.Errorf("%d were begun to find out what the first did", n-before-1)
+		}
+		if _, held := w.q.Depth(); held != 0 {
+			t.Errorf("%d deliveries in memory", held)
+		}
+	}, one)
+}

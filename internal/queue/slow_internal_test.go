@@ -231,3 +231,25 @@ func TestSlowedDestinationKeepsItsBounds(t *testing.T) {
 		}
 	})
 }
+
+// What a session carries after its first mail is counted mail by mail.
+func TestSessionUnderARateCountsEachOfItsMails(t *testing.T) {
+	now := time.Now()
+	d := newDestination("site s", 20)
+	r := &result{j: &job{dest: d, lane: 1, route: waypost.RouteDirect}}
+	first, second, third := &waypost.Delivery{ID: "1"}, &waypost.Delivery{ID: "2"}, &waypost.Delivery{ID: "3"}
+	if r.goesOn(first, now) != nil {
+		t.Error("the first mail does not go")
+	}
+	d.told(asks(waypost.SlowRate, 15*time.Minute), "421 slower", now, now) // one a minute
+	if r.goesOn(first, now) != nil {
+		t.Error("the first mail does not go over another session")
+	}
+	if r.goesOn(second, now) == nil || r.why != "421 slower" {
+		t.Errorf("a second mail goes at once; %q", r.why)
+	}
+	now = now.Add(time.Minute)
+	if r.goesOn(second, now) != nil || r.goesOn(third, now) == nil {
+		t.Error("not one a minute")
+	}
+}

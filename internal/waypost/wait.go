@@ -30,7 +30,7 @@ const (
 // Wait says why a queued delivery is not being tried now; the zero value is nothing to say.
 type Wait struct {
 	Reason WaitReason
-	Until  time.Time // nothing happens before; zero where nobody knows. Of WaitSlowed: little
+	Until  time.Time // nothing happens before; zero where nobody knows. With WaitSlowed: nothing or less
 	Who    string    // the server or site it is about, "" for none
 	Shared int       // how many other domains have the same MX hosts and wait with it
 	Words  string    // the other side's, or those of who holds it; "" for none
