@@ -42,6 +42,7 @@ func (a *App) startLoops(disk *disk) {
 			a.fail(err)
 		}
 	})
+	a.loops.Go(func() { a.Webhooks.Run(ctx) })
 	a.loops.Go(func() { every(ctx, diskEvery, func(context.Context) { disk.look() }) })
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
@@ -104,6 +105,10 @@ func (a *App) gauges(ctx context.Context) {
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
 	}
+	a.Metrics.SitesSlowed(a.Queue.Slowed())
+	if events, failing, err := a.System.WebhookLoad(ctx); err == nil {
+		a.Metrics.WebhookLoad(events, failing)
+	}
 }
 
 // chores runs what is due now and then, each on one node only.
@@ -138,7 +143,7 @@ func (a *App) chores(ctx context.Context) {
 // retain removes what has been kept long enough, in small steps.
 func (a *App) retain(ctx context.Context) error {
 	keep := system.Retention{
-		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata,
+		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata, Webhooks: a.Config.RetentionWebhooks,
 	}
 	for {
 		more, err := a.System.Retention(ctx, time.Now(), keep)

@@ -115,16 +115,22 @@ func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) e
 			return err
 		}
 	}
-	return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
+	if err := q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
 		OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Kind: string(n.Kind), Detail: n.Detail, Created: waypost.Millis(n.Created),
 		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), MessageID: n.MessageID, Via: string(n.Via),
-	})
+	}); err != nil {
+		return err
+	}
+	return suppressed(ctx, tx, n)
 }
 
 // dropSuppression removes a suppression. Every one that is lifted, rather than expired or
 // gone with its operator, goes through here.
 func dropSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
-	return tenantsql.New(tx).DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams(keyOf(n)))
+	if err := tenantsql.New(tx).DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams(keyOf(n))); err != nil {
+		return err
+	}
+	return unsuppressed(ctx, tx, n, time.Now())
 }
 
 func keyOf(n waypost.Suppression) tenantsql.SuppressionParams {

@@ -43,6 +43,8 @@ const (
 	DetailExcluded           DetailCode = "excluded"
 	DetailIncluded           DetailCode = "included"
 	DetailInitial            DetailCode = "initial"
+	DetailWebhookGone        DetailCode = "webhook_gone"
+	DetailWebhookFailing     DetailCode = "webhook_failing"
 )
 
 // DetailTexts has the English text of every code; what is in braces is filled in.
@@ -75,6 +77,8 @@ func DetailTexts() map[DetailCode]string {
 		DetailExcluded:           "not included",
 		DetailIncluded:           "included",
 		DetailInitial:            "included, and new operators start with it",
+		DetailWebhookGone:        "the endpoint answered 410 Gone",
+		DetailWebhookFailing:     "the endpoint took nothing for three days",
 	}
 }
 
