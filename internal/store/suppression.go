@@ -172,6 +172,24 @@ func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operato
 	})
 }
 
+// suppressed and unsuppressed tell webhooks what was done.
+func suppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
+	return WriteFacts(ctx, tx, waypost.WebhookFact{
+		OperatorID: n.OperatorID, Type: waypost.WebhookSuppress, Chain: "suppression/" + n.Address, At: n.Created,
+		Data: waypost.WebhookSuppressionData{
+			OperatorID: n.OperatorID, Address: n.Address, Reason: n.Reason, Kind: n.Kind, Detail: n.Detail,
+			ExpiresAt: waypost.WebhookTime(n.Expires), MessageID: n.MessageID,
+		},
+	})
+}
+
+func unsuppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression, now time.Time) error {
+	return WriteFacts(ctx, tx, waypost.WebhookFact{
+		OperatorID: n.OperatorID, Type: waypost.WebhookUnsuppress, Chain: "suppression/" + n.Address, At: now,
+		Data: waypost.WebhookSuppressionData{OperatorID: n.OperatorID, Address: n.Address, Reason: n.Reason, Kind: n.Kind},
+	})
+}
+
 func scanSuppressions(rows *sql.Rows) ([]waypost.Suppression, error) {
 	var list []waypost.Suppression
 	err := engine.Each(rows, func(rows *sql.Rows) error {

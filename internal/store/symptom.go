@@ -124,25 +124,6 @@ func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) e
 	return suppressed(ctx, tx, n)
 }
 
-// suppressed and unsuppressed tell webhooks what was done.
-func suppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
-	return WriteFacts(ctx, tx, suppressionFact(waypost.WebhookSuppress, n, n.Created))
-}
-
-func unsuppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression, now time.Time) error {
-	return WriteFacts(ctx, tx, suppressionFact(waypost.WebhookUnsuppress, n, now))
-}
-
-func suppressionFact(t waypost.WebhookType, n waypost.Suppression, at time.Time) waypost.WebhookFact {
-	return waypost.WebhookFact{
-		OperatorID: n.OperatorID, Type: t, Chain: "suppression/" + n.Address, At: at,
-		Data: waypost.WebhookSuppressionData{
-			OperatorID: n.OperatorID, Address: n.Address, Reason: n.Reason, Kind: n.Kind, Detail: n.Detail,
-			ExpiresAt: waypost.WebhookTime(n.Expires), MessageID: n.MessageID,
-		},
-	}
-}
-
 // dropSuppression removes a suppression. Every one that is lifted, rather than expired or
 // gone with its operator, goes through here.
 func dropSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
