@@ -24,7 +24,7 @@ func (a *App) startWebhooks(n *notices) error {
 	a.later("connections to webhooks", func(context.Context) error { web.Close(); return nil })
 	a.Webhooks = webhook.New(webhook.Options{
 		Store: a.System, Ring: a.Ring, Web: web, Incarnation: a.Queue.Incarnation(), Alive: a.Queue.Alive, Observe: a.Metrics,
-		Log: a.Log, UserAgent: "Waypost/" + a.version, Notify: n.webhook,
+		Log: a.Log, UserAgent: "Waypost/" + a.version, Notify: n.webhook, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.Engine.OnTold(a.Webhooks.Told)
 	a.later("webhooks", share(a.Webhooks.Stop))
