@@ -307,7 +307,7 @@ func (r *resolver) LookupNetIP(context.Context, string, string) ([]netip.Addr, e
 }
 
 func TestPrivateAddressesAreNotCalled(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
