@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/waypost/waypost/internal/account"
+	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/secret"
 	"github.com/waypost/waypost/internal/store"
@@ -78,8 +79,12 @@ func newWorld(t testing.TB) *world {
 // serve makes directory and service anew, as another process would.
 func (w *world) serve(ring *secret.Ring, p route.Platform) {
 	w.dir = account.NewDirectory(account.DirectoryOptions{Store: w.store, System: w.system, Ring: ring})
+	urls, err := guard.NewWeb(guard.WebOptions{})
+	if err != nil {
+		panic(err)
+	}
 	w.Service = account.New(account.Options{
-		Store: w.store, System: w.system, Directory: w.dir, Ring: ring, Platform: p,
+		Store: w.store, System: w.system, Directory: w.dir, Ring: ring, Platform: p, URLs: urls,
 	})
 }
 

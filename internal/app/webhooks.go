@@ -24,7 +24,7 @@ func (a *App) startWebhooks(n *notices) error {
 	a.later("connections to webhooks", func(context.Context) error { web.Close(); return nil })
 	a.Webhooks = webhook.New(webhook.Options{
 		Store: a.System, Ring: a.Ring, Web: web, Incarnation: a.Queue.Incarnation(), Alive: a.Queue.Alive, Observe: a.Metrics,
-		Log: a.Log, UserAgent: "Waypost/" + a.version, Notify: n.webhook,
+		Log: a.Log, UserAgent: "Waypost/" + a.version, Notify: n.webhook, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.Engine.OnTold(a.Webhooks.Told)
 	a.later("webhooks", share(a.Webhooks.Stop))
@@ -34,10 +34,11 @@ func (a *App) startWebhooks(n *notices) error {
 // webhook tells an operator that an endpoint fails, or that it is disabled.
 func (n *notices) webhook(ctx context.Context, w waypost.Webhook, what waypost.WebhookNotice) error {
 	a, err := n.app.Directory.Get(ctx, w.OperatorID)
-	if waypost.KindOf(err) == waypost.NotFound && err != nil {
-		return nil // it was deleted: nobody is left to tell
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case waypost.KindOf(err) == waypost.NotFound: // it was deleted: nobody is left to tell
+		return nil
+	default:
 		return err
 	}
 	key := "webhook-" + string(what) + "/" + w.ID

@@ -22,7 +22,7 @@ func (h *Webhooks) chores(ctx context.Context) {
 		for began := time.Now(); time.Since(began) < choreFor; {
 			more, err := chore.run(ctx, time.Now())
 			if err != nil && ctx.Err() == nil {
-				h.o.Log.Error("cannot "+chore.what, "error", err)
+				h.o.Log.Error("chore of webhooks failed", "chore", chore.what, "error", err)
 			}
 			if err != nil || !more {
 				break

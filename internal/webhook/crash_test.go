@@ -103,7 +103,7 @@ func (w mortalWeb) Do(req *http.Request) (*http.Response, error) {
 func TestNoEventIsLostWhereverTheProcessDies(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		last := 0
-		for lives := 0; lives < 60; lives++ {
+		for lives := range 60 {
 			ended := crash(t, db, lives)
 			last = lives
 			if ended {

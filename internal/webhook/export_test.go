@@ -1,6 +1,9 @@
 package webhook
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Pace sets how long calls and endpoints rest after failures.
 func (h *Webhooks) Pace(retry func(attempts int) time.Duration, probe func(failures int) time.Duration) {
@@ -14,13 +17,17 @@ func (h *Webhooks) Workers() int {
 	return len(h.workers)
 }
 
-// What the schedules are.
-var (
-	RetryAfter = retryAfter
-	ProbeAfter = probeAfter
-	Asked      = asked
-	Shown      = shown
-)
+// RetryAfter is how long a call rests after so many attempts.
+func RetryAfter(attempts int) time.Duration { return retryAfter(attempts) }
+
+// ProbeAfter is how long an endpoint rests after so many failures.
+func ProbeAfter(failures int) time.Duration { return probeAfter(failures) }
+
+// Asked is how long an answer asks us to wait.
+func Asked(status int, h http.Header, now time.Time) time.Duration { return asked(status, h, now) }
+
+// Shown is what is kept of an answer.
+func Shown(text []byte) string { return shown(text) }
 
 // Poll looks at the database as Run does.
 func (h *Webhooks) Poll() { h.poll(h.run) }

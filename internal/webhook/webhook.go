@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -56,6 +57,8 @@ type Options struct {
 	Observe     Observer     // may be nil
 	Log         *slog.Logger
 	UserAgent   string
+
+	OnPanic func(any) // told of a panic that was recovered; may be nil
 
 	Slots   int           // calls at once; 0 means 256
 	Timeout time.Duration // of a call; 0 means 15 s
@@ -151,7 +154,10 @@ func (h *Webhooks) every(ctx context.Context, d time.Duration, do func(context.C
 func (h *Webhooks) contain(doing string, do func()) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.o.Log.Error("panic", "doing", doing, "panic", p)
+			h.o.Log.Error("panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
+			if h.o.OnPanic != nil {
+				h.o.OnPanic(p)
+			}
 		}
 	}()
 	do()

@@ -112,7 +112,7 @@ func (w *worker) round() (next time.Time, ok bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.h.run), storeTime)
 	defer cancel()
 	broken := func(what string, err error) (time.Time, bool) {
-		w.h.o.Log.Error(what, "webhook", w.key.ID, "error", err)
+		w.h.o.Log.Error("webhook rests", "webhook", w.key.ID, "why", what, "error", err)
 		return time.Now().Add(brokenFor), w.h.run.Err() == nil
 	}
 	limit, now := w.limit(), time.Now()
