@@ -9,6 +9,7 @@ type Feedback struct {
 	Sort       FeedbackSort
 	Cause      string            // of a bounce: classify's
 	Symptom    SuppressionReason // what it says about the recipient's address; "" for nothing
+	BadAddress bool              // a bounce says that the address or its domain does not exist
 	Detail     string            // the reporter's own words
 	Reporter   string            // as it calls itself, and its address
 	At         time.Time
