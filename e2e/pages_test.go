@@ -125,6 +125,7 @@ func lookedAt() []looked {
 		{who: staff, name: "platform-mailbox", path: "/platform/mailbox"},
 		{who: staff, name: "platform-mailbox-mail", path: "/platform/mailbox/{mail}"},
 		{who: staff, name: "products", path: "/platform/products"},
+		{who: staff, name: "platform-settings", path: "/platform/settings"},
 		{who: staff, name: "nodes", path: "/platform/nodes"},
 		{who: staff, name: "users", path: "/platform/users"},
 		{who: staff, name: "user-new", path: "/platform/users/new"},

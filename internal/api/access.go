@@ -81,6 +81,9 @@ func rules() map[string]rule {
 		"get-platform-dns": platform,
 		"rotate-dkim":      platform,
 
+		"get-platform-settings":    platform,
+		"change-platform-settings": platform,
+
 		"list-waiting-senders": platform,
 		"approve-sender":       platform,
 		"reject-sender":        platform,

@@ -73,7 +73,8 @@ type Options struct {
 	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
-	PlatformDNS PlatformDNS
+	PlatformDNS      PlatformDNS
+	PlatformSettings PlatformSettings
 
 	PublicURL      string          // where clients reach this server, for links and the description; "" goes by the request
 	LinkKeys       verify.LinkKeys // links to domains' pages are signed with the first and known by any; nil: they end with the process
@@ -99,6 +100,7 @@ func New(o Options) http.Handler {
 	s.registerOperators()
 	s.registerCredentials()
 	s.registerPlatform()
+	s.registerPlatformSettings()
 	s.registerApproval()
 	for id := range s.rules {
 		if !s.registered[id] {

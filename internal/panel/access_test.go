@@ -63,7 +63,7 @@ func everywhere(t *testing.T, ids map[string]string, f func(t *testing.T, r pane
 			path = open + id + rest
 		}
 		path = strings.NewReplacer("{$}", "", "{id}", waypost.NewID(), "{token}", "nothing", "{number}", "0", "{delivery}", ids["/deliveries/{id}"],
-			"{action}", "cancel", "{cid}", "x", "{operator}", waypost.NewID()).Replace(path)
+			"{action}", "cancel", "{cid}", "x", "{section}", "return_path", "{operator}", waypost.NewID()).Replace(path)
 		if strings.Contains(path, "{") {
 			t.Errorf("%s: this table does not know all of its parts", r.Pattern)
 			continue

@@ -23,7 +23,7 @@ func (p *panel) navigation(q *request) []view.Section {
 		staff := view.Section{Title: q.T("nav.platform"), Links: []view.Link{
 			link("/platform", "overview"), link("/platform/operators", "operators"), link("/platform/requests", "requests"),
 			link("/platform/queue", "queue"), link("/platform/dns", "dns"), link("/platform/mailbox", "sandbox"), link("/platform/products", "entitlement"),
-			link("/platform/nodes", "nodes"), link("/platform/users", "users"), link("/platform/audit", "audit"),
+			link("/platform/settings", "platform_settings"), link("/platform/nodes", "nodes"), link("/platform/users", "users"), link("/platform/audit", "audit"),
 		}}
 		sections = append(sections, staff)
 	}

@@ -61,6 +61,8 @@ type System interface {
 	Removals(ctx context.Context) ([]waypost.RemovedOperator, error)
 	Entitlements(ctx context.Context) ([]waypost.Entitlement, error)
 	SaveEntitlements(ctx context.Context, by waypost.Actor, list []waypost.Entitlement) error
+	PlatformSettings(ctx context.Context) (waypost.PlatformSettings, error)
+	ChangePlatformSettings(ctx context.Context, by waypost.Actor, change func(*waypost.PlatformSettings) error) (waypost.PlatformSettings, error)
 	SendersWaitingCount(ctx context.Context) (int64, error)
 	Held(ctx context.Context, operatorID string) (int64, error)
 	QueueDepth(ctx context.Context) (map[waypost.Lane]int64, error)

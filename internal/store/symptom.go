@@ -11,11 +11,18 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// WriteSymptoms suppresses addresses as a policy says, in the transaction of the facts that
-// speak against them. Exempt addresses are left alone. Whoever suppresses the first address
+// WriteSymptoms suppresses addresses as the owner's policy says, in the transaction of the
+// facts that speak against them. Exempt addresses are left alone. Whoever suppresses the first address
 // of an operator tells all processes: whether there are any is what they keep in memory.
-func WriteSymptoms(ctx context.Context, tx *engine.Tx, policy waypost.SuppressionPolicy, symptoms ...waypost.Symptom) error {
-	q := tenantsql.New(tx)
+func WriteSymptoms(ctx context.Context, tx *engine.Tx, symptoms ...waypost.Symptom) error {
+	if len(symptoms) == 0 {
+		return nil
+	}
+	settings, err := ReadPlatformSettings(ctx, tx)
+	if err != nil {
+		return err
+	}
+	policy, q := settings.Suppression, tenantsql.New(tx)
 	for _, y := range symptoms {
 		y.Address = NormalizeAddress(y.Address)
 		exempt, err := q.IsExempt(ctx, tenantsql.IsExemptParams{OperatorID: y.OperatorID, Address: y.Address})

@@ -102,26 +102,24 @@ func (r Reputation) Now() ReputationLevel {
 
 // Rates are the shares from which on an operator is warned, slowed and paused, in percent.
 type Rates struct {
-	Warn  float64 `json:"warn"`
-	Slow  float64 `json:"slow"`
-	Pause float64 `json:"pause"`
+	Warn, Slow, Pause float64 // 0 for never
 }
 
 // RampStep is how many recipients a day an operator may have up to an age.
 type RampStep struct {
-	Days       int `json:"days"` // since it was created, or last paused
-	Recipients int `json:"recipients"`
+	Days       int // since it was created, or last paused
+	Recipients int
 }
 
 // ReputationPolicy is what the guard of the built-in gateway goes by.
 type ReputationPolicy struct {
-	Off        bool       `json:"off"` // nobody is judged or limited
-	Bounces    Rates      `json:"bounces"`
-	Complaints Rates      `json:"complaints"`
-	Least      int        `json:"least"`      // recipients in a window that is judged at all
-	LeastSpam  int        `json:"least_spam"` // complaints in a window that count at all
-	PerMinute  int        `json:"per_minute"` // recipients a minute and node of a slowed operator
-	Ramp       []RampStep `json:"ramp"`       // by age; after the last step there is no limit
+	Off        bool // nobody is judged or limited
+	Bounces    Rates
+	Complaints Rates
+	Least      int        // recipients in a window that is judged at all
+	LeastSpam  int        // complaints in a window that count at all
+	PerMinute  int        // recipients a minute and node of a slowed operator
+	Ramp       []RampStep // by age; after the last step there is no limit
 }
 
 // DefaultReputationPolicy is the one that holds unless the owner sets another.

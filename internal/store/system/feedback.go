@@ -74,7 +74,7 @@ ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID,
 		if f.Symptom == "" || d.Kind == waypost.KindTest { // who tests an address means to find out
 			return nil
 		}
-		return store.WriteSymptoms(ctx, tx, y.Suppression, waypost.Symptom{
+		return store.WriteSymptoms(ctx, tx, waypost.Symptom{
 			Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, MessageID: d.MessageID, Detail: f.Detail, At: f.At,
 		})
 	})

@@ -161,6 +161,11 @@ type Sender struct {
 	Decided    int64
 }
 
+type Setting struct {
+	Section string
+	Value   string
+}
+
 type SoftBounce struct {
 	OperatorID string
 	Address    string
