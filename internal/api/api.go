@@ -98,6 +98,7 @@ func New(o Options) http.Handler {
 	s.registerSenders()
 	s.registerSuppressions()
 	s.registerOperators()
+	s.registerReputation()
 	s.registerCredentials()
 	s.registerPlatform()
 	s.registerPlatformSettings()

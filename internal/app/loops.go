@@ -14,15 +14,16 @@ import (
 
 // How often the server looks after itself.
 const (
-	watchEvery     = 500 * time.Millisecond // changes by other processes take effect within a second
-	gaugeEvery     = 15 * time.Second
-	diskEvery      = 2 * time.Second
-	choreEvery     = time.Second
-	retentionEvery = 5 * time.Minute
-	auditEvery     = time.Hour
-	removeEvery    = 5 * time.Second
-	refreshEvery   = time.Minute
-	usedEvery      = 20 * time.Second
+	watchEvery      = 500 * time.Millisecond // changes by other processes take effect within a second
+	gaugeEvery      = 15 * time.Second
+	diskEvery       = 2 * time.Second
+	choreEvery      = time.Second
+	retentionEvery  = 5 * time.Minute
+	auditEvery      = time.Hour
+	reputationEvery = 30 * time.Second
+	removeEvery     = 5 * time.Second
+	refreshEvery    = time.Minute
+	usedEvery       = 20 * time.Second
 )
 
 // startLoops starts what runs beside the listeners until Stop.
@@ -104,6 +105,11 @@ func (a *App) gauges(ctx context.Context) {
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
 	}
+	if counts, err := a.System.ReputationCounts(ctx); err == nil {
+		for _, level := range waypost.ReputationLevels()[1:] {
+			a.Metrics.OperatorsAt(level, counts[level])
+		}
+	}
 }
 
 // chores runs what is due now and then, each on one node only.
@@ -115,6 +121,7 @@ func (a *App) chores(ctx context.Context) {
 		wanted func(context.Context) (bool, error) // nil: always
 	}{
 		{"retention", retentionEvery, a.retain, nil},
+		{"reputation", reputationEvery, a.judge, nil},
 		{"audit", auditEvery, a.audit, nil},
 		{"deleted operators", removeEvery, a.removeOperators, a.anyRemovals},
 	} {

@@ -38,6 +38,7 @@ type Metrics struct {
 	findings   prometheus.Gauge
 	smtpd      *prometheus.CounterVec
 	failing    prometheus.Gauge
+	levels     *prometheus.GaugeVec
 }
 
 // NewMetrics returns the metrics of a server of a version, all at zero, with those
@@ -97,6 +98,10 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_smtpd_total",
 			Help: "What happened at the SMTP listeners: connections, logins and messages, by result.",
 		}, []string{"what", "result"}),
+		levels: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waypost_operators_by_level",
+			Help: "Operators whom the built-in gateway has warned, slowed down or paused, by level.",
+		}, []string{"level"}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
@@ -110,7 +115,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.levels, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -231,4 +236,12 @@ func (m *Metrics) RelaysFailing(relays int) {
 // handler serves the registry in the formats Prometheus asks for.
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// OperatorsAt sets the number of operators at a level of the built-in gateway.
+func (m *Metrics) OperatorsAt(level waypost.ReputationLevel, operators int64) {
+	if m == nil {
+		return
+	}
+	m.levels.WithLabelValues(string(level)).Set(float64(operators))
 }
