@@ -131,6 +131,12 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 			q.endPace(k, true)
 		}
 	case early:
+		next, err := q.store.NextDue(ctx, k.key)
+		if err == nil && (next.IsZero() || next.After(turn)) { // somebody else may have the turn
+			q.endPace(k, false)
+			c.again = next
+			return
+		}
 		c.due, c.parked, c.again = true, true, turn
 	case security: // what is due is not security mail
 		c.due, c.parked, c.again = true, true, parkUntil(decision, now)

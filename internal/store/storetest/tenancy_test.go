@@ -55,6 +55,12 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		if err := s.AddExempt(ctx, waypost.CommandLine(), victim, "boss@example.test", storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := db.System.ChangeReputation(ctx, waypost.Policy(), victim, storetest.Now(), func(was waypost.Reputation, _ waypost.GatewayFigures) waypost.Reputation {
+			was.Level = waypost.LevelWarned
+			return was
+		}); err != nil {
+			t.Fatal(err)
+		}
 		senders, err := s.Senders(ctx, victim)
 		if err != nil || len(senders) != 1 {
 			t.Fatal(senders, err)
@@ -64,7 +70,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		for i := range batch.Messages {
 			batch.Messages[i].OperatorID, batch.Deliveries[i].OperatorID = victim, victim
 		}
-		batch.OperatorID = victim
+		batch.OperatorID, batch.Builtin = victim, true
 		if err := s.Accept(ctx, batch); err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +80,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			waiting = batch.Deliveries[1].ID
 		}
 		f := result(sent, waypost.Delivered)
+		f.Route = waypost.RouteDirect
 		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 		finish(t, db, f)
 		a := storetest.Mail{OperatorID: victim, Key: "key"}.Accepting()
@@ -166,6 +173,18 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				return c.Accepted+c.Queued > 0, err
 			},
 			"Totals": func(op string) (bool, error) { c, err := s.Totals(ctx, op); return c.Accepted > 0, err },
+			"Reputation": func(op string) (bool, error) {
+				r, err := s.Reputation(ctx, op)
+				return r.Level == waypost.LevelWarned, err
+			},
+			"BuiltinAccepted": func(op string) (bool, error) {
+				n, err := s.BuiltinAccepted(ctx, op, time.Now().Add(-time.Hour))
+				return n > 0, err
+			},
+			"GatewayWindows": func(op string) (bool, error) {
+				w, err := s.GatewayWindows(ctx, waypost.Reputation{OperatorID: op}, time.Now())
+				return w.Week.Ended > 0, err
+			},
 			"Standing": func(op string) (bool, error) {
 				q, err := s.Standing(ctx, op)
 				return !q.Oldest.IsZero(), err

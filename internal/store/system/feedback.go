@@ -106,7 +106,7 @@ func (y *System) reported(ctx context.Context, tx *engine.Tx, f waypost.Feedback
 			}
 		}
 	}
-	if f.Sort == waypost.FeedbackComplaint && f.Symptom == waypost.SuppressedComplaint && d.State != waypost.Queued {
+	if f.Sort == waypost.FeedbackComplaint && f.Symptom == waypost.SuppressedComplaint && d.State == waypost.Delivered {
 		figures.Complaints = 1
 	}
 	w.Builtin(&d, d.Route, d.Updated, f.At, figures)
