@@ -137,7 +137,10 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 			c.again = next
 			return
 		}
-		c.due, c.parked, c.again = true, true, turn
+		c.due, c.parked, c.again = true, true, parkUntil(decision, now) // for security mail of other nodes
+		if turn.Before(c.again) {
+			c.again = turn
+		}
 	case security: // what is due is not security mail
 		c.due, c.parked, c.again = true, true, parkUntil(decision, now)
 	default:

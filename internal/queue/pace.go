@@ -10,8 +10,8 @@ import (
 )
 
 // pace hands out turns to the keys of an operator that the built-in gateway slows down: at
-// each of them one recipient may be claimed. Keys that wait for theirs are parked, so that
-// thousands of sites cost a claim a turn, not a claim a site and turn.
+// each of them one recipient may be claimed. Keys that wait for theirs are parked, as those
+// of a suspended operator are.
 type pace struct {
 	perMinute int
 	next      time.Time // the first turn that nobody has

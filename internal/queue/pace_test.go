@@ -72,6 +72,7 @@ func TestASlowedOperatorHasItsRecipientsAMinute(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.accounts.change("op", level(waypost.LevelSlowed, 10))
 		w.run()
+		began := time.Now()
 		for i := range 40 {
 			w.row(storetest.Mail{To: []string{fmt.Sprintf("a%d@x.test", i), fmt.Sprintf("b%d@site%d.test", i, i)}})
 		}
@@ -94,7 +95,7 @@ func TestASlowedOperatorHasItsRecipientsAMinute(t *testing.T) {
 		if n := w.db.Int(t, "SELECT COUNT(*) FROM delivery WHERE operator_id = 'other' AND state = 'queued'"); n != 0 {
 			t.Errorf("%d recipients of another operator wait", n)
 		}
-		for name, id := range map[string]string{"security": alarm.Deliveries[0].ID, "alarm": urgent.Deliveries[0].ID, "security in another lane": patient.Deliveries[0].ID} {
+		for name, id := range map[string]string{"security": alarm.Deliveries[0].ID, "alarm": urgent.Deliveries[0].ID} {
 			if d := w.delivery(id); d.State != waypost.Delivered {
 				t.Errorf("%s was slowed down: %+v", name, d)
 			}
@@ -102,7 +103,8 @@ func TestASlowedOperatorHasItsRecipientsAMinute(t *testing.T) {
 		sent := func() int64 {
 			return w.db.Int(t, "SELECT COUNT(*) FROM delivery WHERE operator_id = 'op' AND kind = 'event' AND lane > 0 AND state = 'delivered'")
 		}
-		w.pass(10*time.Minute - 3*time.Second)
+		w.within(80*time.Second, "security mail of another node, in another lane", func() bool { return w.delivery(patient.Deliveries[0].ID).State == waypost.Delivered })
+		w.pass(time.Until(began.Add(10 * time.Minute)))
 		claims := w.store.called("Claim")
 		if n := sent(); n < 75 || n > 81 { // 81 are all
 			t.Errorf("%d recipients in ten minutes", n)
@@ -126,7 +128,7 @@ func TestASlowedOperatorHasItsRecipientsAMinute(t *testing.T) {
 		if why := w.q.Waits(a, &d); why.Reason != waypost.WaitSlowedDown || why.Who != "2" || !strings.Contains(why.Text, "2 recipients a minute") {
 			t.Errorf("%+v", why)
 		}
-		if claims > 600 {
+		if claims > 1_000 {
 			t.Errorf("%d claims for 400 recipients", claims)
 		}
 		for range 20 { // other changes do not cost it its turn
