@@ -77,7 +77,9 @@ func TestRecipientsADayAreLimitedOnTheBuiltinGateway(t *testing.T) {
 	full()
 	change(func(a *waypost.Account) { a.Trusted = true })
 	w.mustAccept(to(100))
-	change(func(a *waypost.Account) { a.Trusted, a.Gateway, a.Relay = false, waypost.GatewaySMTP, &waypost.Relay{Host: "mail.op.test"} })
+	change(func(a *waypost.Account) {
+		a.Trusted, a.Gateway, a.Relay = false, waypost.GatewaySMTP, &waypost.Relay{Host: "mail.op.test"}
+	})
 	w.mustAccept(to(100))
 	change(func(a *waypost.Account) { a.Gateway = waypost.GatewayBuiltin })
 	full()

@@ -37,6 +37,7 @@ func (y *System) ReputationCases(ctx context.Context, now time.Time) ([]waypost.
 	var cases []waypost.ReputationCase
 	if err := engine.Each(rows, func(rows *sql.Rows) error {
 		var c waypost.ReputationCase
+		c.Reputation.Level = waypost.LevelOK
 		err := rows.Scan(&c.Reputation.OperatorID, &c.Trusted)
 		cases = append(cases, c)
 		return err
