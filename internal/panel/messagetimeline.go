@@ -60,7 +60,7 @@ func (q *request) explainWait(v *view.Delivery, d *waypost.Delivery) {
 		v.Waiting = q.T("waiting."+key, "When", q.Exactly(w.Until), "Who", cmp.Or(w.Who, strings.TrimPrefix(d.Site, waypost.TestSite)))
 	}
 	switch w.Reason {
-	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitNoServer, waypost.WaitRelayFailing:
+	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitPaused, waypost.WaitSlowedDown, waypost.WaitNoServer, waypost.WaitRelayFailing:
 		v.Fix = "/settings/email"
 	default:
 	}
