@@ -133,6 +133,9 @@ func (p *panel) savePlatformSettings(q *request) error {
 	if form.section == "" {
 		return waypost.NewError(waypost.NotFound, "not_found", "there is no such section")
 	}
+	if err := q.ParseForm(); err != nil {
+		return err
+	}
 	if len(q.PostForm) == 0 { // nothing was sent: nothing is changed
 		return p.platformSettingsPage(q)
 	}
