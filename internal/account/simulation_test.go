@@ -300,7 +300,7 @@ func (s *simulation) conclude() {
 	if len(touched) > 0 {
 		t.Errorf("operators that did nothing wrong were held up:\n%s", strings.Join(touched, "\n"))
 	}
-	if refused > 0 || warned > 3 {
+	if refused > 0 || warned > 1 { // the one with a bad day
 		t.Errorf("of the others %d were warned, and %d mails put off by the limit of the day", warned, refused)
 	}
 	t.Logf("%d operators, %d recipients; of the other %d, with %d recipients, %d warned, none slowed down or paused",

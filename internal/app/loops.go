@@ -20,7 +20,7 @@ const (
 	choreEvery      = time.Second
 	retentionEvery  = 5 * time.Minute
 	auditEvery      = time.Hour
-	reputationEvery = 30 * time.Second
+	reputationEvery = time.Minute
 	removeEvery     = 5 * time.Second
 	refreshEvery    = time.Minute
 	usedEvery       = 20 * time.Second

@@ -76,7 +76,7 @@ func TestAMailOfAPausedOperatorSaysWhyItWaits(t *testing.T) {
 	w.dir.Forget(op)
 	id := w.send(t, op, "a@b.example", "waits")
 	admin := w.visitor(t, op, waypost.RoleAdmin)
-	admin.open("/messages/"+id).wants("The built-in gateway keeps your mail back")
+	admin.open("/messages/" + id).wants("The built-in gateway keeps your mail back")
 	admin.open("/messages").wants("paused on the built-in gateway")
 	got := admin.post("/settings/email/test", "gateway", "builtin", "to", "a@b.example")
 	if text := got.text(); !strings.Contains(text, "test mails too") {

@@ -127,7 +127,7 @@ func DefaultReputationPolicy() ReputationPolicy {
 	return ReputationPolicy{
 		Bounces:    Rates{Warn: 5, Slow: 8, Pause: 10},
 		Complaints: Rates{Warn: 0.1, Slow: 0.3, Pause: 0.5},
-		Least:      100, LeastSpam: 3, PerMinute: 10,
+		Least:      100, LeastSpam: 5, PerMinute: 10,
 		Ramp: []RampStep{{1, 1_000}, {3, 2_500}, {7, 10_000}, {14, 25_000}, {30, 100_000}},
 	}
 }
