@@ -21,6 +21,7 @@ type Options struct {
 	Ring       *secret.Ring // seals the passwords of relays
 	Platform   route.Platform
 	RelayPorts []int // where operators' servers may listen; nil means 25, 465, 587 and 2525
+	URLs       URLs  // which URLs webhooks may have
 
 	ApproveSenders bool // the owner decides about every sender of the built-in gateway
 	UpstreamSigns  bool // the platform's upstream signs, and proves domains in its own way

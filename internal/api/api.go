@@ -70,6 +70,7 @@ type Options struct {
 	Tests     *testmail.Tester
 	Asks      *verify.Asks // for checks of domains; nil: a count of its own
 	Notices   Notices      // nil: nobody is told
+	Webhooks  Webhooks     // nil: there is no test of webhooks
 	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
@@ -97,6 +98,7 @@ func New(o Options) http.Handler {
 	s.registerDomains()
 	s.registerSenders()
 	s.registerSuppressions()
+	s.registerWebhooks()
 	s.registerOperators()
 	s.registerReputation()
 	s.registerCredentials()
@@ -108,6 +110,7 @@ func New(o Options) http.Handler {
 			panic(fmt.Sprintf("api: there is a rule for %q, but no such operation", id))
 		}
 	}
+	s.describeWebhooks()
 	s.describe()
 	return s.observe(s.unmatched(s.mux))
 }

@@ -20,6 +20,7 @@ func described(t *testing.T) (*server, map[string]*huma.Operation) {
 	s.registerMessages()
 	s.registerSettings()
 	s.registerSuppressions()
+	s.registerWebhooks()
 	s.registerOperators()
 	s.registerCredentials()
 	out := map[string]*huma.Operation{}
@@ -36,7 +37,7 @@ func described(t *testing.T) (*server, map[string]*huma.Operation) {
 // TestTheCheckerFindsWhatHumaFinds compares both on bodies that are nearly right.
 func TestTheCheckerFindsWhatHumaFinds(t *testing.T) {
 	s, operations := described(t)
-	if len(operations) != 8 {
+	if len(operations) != 11 {
 		t.Errorf("operations with a body: %v", slices.Sorted(maps.Keys(operations)))
 	}
 	for id, op := range operations {

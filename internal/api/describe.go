@@ -31,6 +31,7 @@ func tags() []*huma.Tag {
 		{Name: "Settings", Description: "How an operator's mail leaves."},
 		{Name: "Domains and senders", Description: "From which addresses mail may leave on the built-in gateway, and the DNS records that takes."},
 		{Name: "Suppressions", Description: "Addresses that an operator must not mail."},
+		{Name: "Webhooks", Description: "Endpoints that are told what becomes of an operator's mail. What they get, and how it is signed (Standard Webhooks), is in the section `webhooks` of the OpenAPI document and in docs/api.md."},
 		{Name: "Operators", Description: "For the platform: its operators and their keys."},
 		{Name: "Platform", Description: "For the platform: its own DNS records and signing keys, and what its support decides and enters."},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/api"
 	"github.com/waypost/waypost/internal/auth"
+	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/queue"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/secret"
@@ -26,6 +27,7 @@ import (
 	"github.com/waypost/waypost/internal/submit"
 	"github.com/waypost/waypost/internal/testmail"
 	"github.com/waypost/waypost/internal/waypost"
+	"github.com/waypost/waypost/internal/webhook"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -116,7 +118,11 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	platform := route.Platform{Domain: "platform.example", From: waypost.Address{Name: "Platform", Email: "no-reply@platform.example"}}
 	w.dir = account.NewDirectory(account.DirectoryOptions{Store: db.Store, System: db.System, Ring: ring, Log: log})
-	w.accounts = account.New(account.Options{Store: db.Store, System: db.System, Directory: w.dir, Ring: ring, Platform: platform})
+	urls, err := guard.NewWeb(guard.WebOptions{Options: guard.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.accounts = account.New(account.Options{Store: db.Store, System: db.System, Directory: w.dir, Ring: ring, Platform: platform, URLs: urls})
 	w.auth = auth.New(auth.Options{Store: db.System, Operators: w.dir})
 	q := queue.New(queue.Options{Store: db.System, Deliverer: w.peer, Accounts: w.dir, Platform: platform, Log: log, Node: "node-a", Alone: true})
 	w.dir.OnChange(w.auth.Changed)
@@ -129,6 +135,8 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 		Accepter:       submit.New(submit.Options{Store: db.Store, Accounts: w.dir, Queue: q, Platform: platform, Hostname: "waypost.test", Limits: submit.Limits{Size: 1 << 20}, Log: log}),
 		MaxMessageSize: 1 << 20, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
+	w.options.Webhooks = webhook.New(webhook.Options{Store: db.System, Ring: ring, Web: urls, Log: log})
+	t.Cleanup(urls.Close)
 	for _, f := range change {
 		f(&w.options)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,9 +105,10 @@ func TestThePlatformsSettingsAreChangedOneByOne(t *testing.T) {
 	none := 0
 	_, err = w.root.ChangePlatformSettings(t.Context(), client.PlatformSettings{Suppression: &client.SuppressionSettings{Hard: &none}})
 	wantRefusal(t, err, http.StatusUnprocessableEntity, "invalid", "body.suppression.hard_hours")
-	text = "schöne Grüße"
-	_, err = w.root.ChangePlatformSettings(t.Context(), client.PlatformSettings{ReturnPath: &client.ReturnPathSettings{Courtesy: &text}})
-	wantRefusal(t, err, http.StatusUnprocessableEntity, "invalid", "body.return_path.courtesy")
+	for _, text := range []string{"schöne Grüße", "a\r\n250 OK", "a\x00", strings.Repeat("x", 401), strings.Repeat("x\n", 10)} {
+		_, err = w.root.ChangePlatformSettings(t.Context(), client.PlatformSettings{ReturnPath: &client.ReturnPathSettings{Courtesy: &text}})
+		wantRefusal(t, err, http.StatusUnprocessableEntity, "invalid", "body.return_path.courtesy")
+	}
 	after, err := w.root.PlatformSettings(t.Context())
 	if err != nil || *after.Suppression.Hard != 168 || *after.Suppression.Complaint != 24 {
 		t.Errorf("%+v, %v", after, err)

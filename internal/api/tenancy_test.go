@@ -43,7 +43,7 @@ func (c tenant) state(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, path := range []string{
-		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/suppressions/exempt", "/v1/sandbox/messages", "/v1/conservation", "/v1/reputation",
+		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/suppressions/exempt", "/v1/webhooks", "/v1/sandbox/messages", "/v1/conservation", "/v1/reputation",
 	} {
 		_, out[path] = request(t, "GET", c.BaseURL+path, c.Key, nil)
 	}
@@ -82,6 +82,14 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hook, err := a.CreateWebhook(t.Context(), client.NewWebhook{URL: "https://127.0.0.1/" + marker, Description: marker})
+	if err != nil {
+		t.Fatal(err)
+	}
+	called, err := a.TestWebhook(t.Context(), hook.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	senders, err := a.Senders(t.Context())
 	if err != nil || len(senders) == 0 {
 		t.Fatal(senders, err)
@@ -94,6 +102,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"/v1/messages/{id}": waiting.ID, "/v1/messages/{id}/raw": waiting.ID, "/v1/settings/email/test/{id}": test.ID,
 		"/v1/sandbox/messages/{id}": collect(t, boxed.Sandbox(t.Context()))[0].ID,
 		"/v1/operators/{id}":        a.id, "/v1/operators/{id}/credentials": a.id, "/v1/operators/{id}/reputation": a.id, "/v1/operators/{id}/reputation/lift": a.id, "/v1/operators/{id}/credentials/{credential_id}": a.id,
+	}
+	for _, path := range []string{"", "/enable", "/disable", "/rotate", "/test", "/calls", "/calls/{call_id}", "/calls/{call_id}/resend", "/replay", "/replays"} {
+		ids["/v1/webhooks/{id}"+path] = hook.ID
 	}
 	for _, path := range []string{"", "/check", "/events", "/link"} {
 		ids["/v1/domains/{id}"+path] = domain.ID
@@ -125,6 +136,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		"reject-sender":            `{"reason":"x"}`,
 		"set-domain-key":           `{"key":"0123456789"}`,
 		"change-platform-settings": `{"return_path":{"forward":true}}`,
+		"create-webhook":           `{"url":"https://127.0.0.1/x"}`,
+		"change-webhook":           `{"description":"x"}`,
+		"replay-webhook":           `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`,
 	}
 	queries := map[string]string{
 		"list-messages":      "?recipient=" + marker + "*",
@@ -143,7 +157,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 				if name == "platform" && platforms(path) {
 					continue // the platform may
 				}
-				target := strings.NewReplacer("{id}", ids[path], "{credential_id}", credentials[0].ID).Replace(path)
+				target := strings.NewReplacer("{id}", ids[path], "{credential_id}", credentials[0].ID, "{call_id}", called.ID).Replace(path)
 				if strings.Contains(path, "{") && ids[path] == "" {
 					t.Fatalf("%s: which id? Add it to the table", path)
 				}

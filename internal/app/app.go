@@ -28,6 +28,7 @@ import (
 	"github.com/waypost/waypost/internal/submit"
 	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/web"
+	"github.com/waypost/waypost/internal/webhook"
 )
 
 // Options make an App.
@@ -43,13 +44,14 @@ type Options struct {
 // App is the server.
 type App struct {
 	*Base
-	Metrics *obs.Metrics
-	Queue   *queue.Queue
-	Submit  *submit.Pipeline
-	Tests   *inbound.Tests  // nil without a return path of our own
-	rules   *classify.Rules // what replies mean
-	Domains *verify.Watcher // nil while the built-in gateway is a sandbox
-	Users   *auth.Users
+	Metrics  *obs.Metrics
+	Queue    *queue.Queue
+	Submit   *submit.Pipeline
+	Tests    *inbound.Tests  // nil without a return path of our own
+	rules    *classify.Rules // what replies mean
+	Domains  *verify.Watcher // nil while the built-in gateway is a sandbox
+	Users    *auth.Users
+	Webhooks *webhook.Webhooks
 
 	rotation *rotation      // nil if no key of ours signs
 	resolver *dns.Client    // one cache for delivery and checks
@@ -147,6 +149,10 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 		return a, fmt.Errorf("queue: %w", err)
 	}
 	a.later("queue", a.Queue.Stop)
+
+	if err = a.startWebhooks(notices); err != nil {
+		return a, err
+	}
 
 	disk := newDisk(c.DataDir, c.DiskReserve)
 	a.disk = disk

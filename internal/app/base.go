@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/config"
+	"github.com/waypost/waypost/internal/guard"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/secret"
 	"github.com/waypost/waypost/internal/store"
@@ -92,8 +93,12 @@ func (b *Base) open(ctx context.Context) error {
 		return err
 	}
 	b.Directory = account.NewDirectory(account.DirectoryOptions{Store: b.Store, System: b.System, Ring: ring, Log: b.Log})
+	urls, err := guard.NewWeb(guard.WebOptions{Options: guard.Options{Allow: b.Config.GuardAllow, Own: b.Config.SendingAddresses}})
+	if err != nil {
+		return fmt.Errorf("guard: %w", err)
+	}
 	b.Accounts = account.New(account.Options{
-		Store: b.Store, System: b.System, Directory: b.Directory, Ring: ring, Platform: b.Platform, RelayPorts: b.Config.RelayPorts,
+		URLs: urls, Store: b.Store, System: b.System, Directory: b.Directory, Ring: ring, Platform: b.Platform, RelayPorts: b.Config.RelayPorts,
 		ApproveSenders: b.Config.ApproveSenders, UpstreamSigns: b.Config.UpstreamSigns,
 	})
 	b.Auth = auth.New(auth.Options{Store: b.System, Operators: b.Directory})

@@ -27,7 +27,7 @@ func (a *App) listenHTTP() error {
 	if a.Domains != nil {
 		o.Domains = a.Domains
 	}
-	o.Tests = a.newTester()
+	o.Tests, o.Webhooks = a.newTester(), a.Webhooks
 	if u := a.Config.PublicURL; u != nil {
 		o.PublicURL = u.String()
 	}

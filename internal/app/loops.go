@@ -43,6 +43,7 @@ func (a *App) startLoops(disk *disk) {
 			a.fail(err)
 		}
 	})
+	a.loops.Go(func() { a.Webhooks.Run(ctx) })
 	a.loops.Go(func() { every(ctx, diskEvery, func(context.Context) { disk.look() }) })
 	a.loops.Go(func() { every(ctx, gaugeEvery, a.gauges) })
 	a.loops.Go(func() { every(ctx, choreEvery, a.chores) })
@@ -110,6 +111,10 @@ func (a *App) gauges(ctx context.Context) {
 			a.Metrics.OperatorsAt(level, counts[level])
 		}
 	}
+	a.Metrics.SitesSlowed(a.Queue.Slowed())
+	if events, failing, err := a.System.WebhookLoad(ctx); err == nil {
+		a.Metrics.WebhookLoad(events, failing)
+	}
 }
 
 // chores runs what is due now and then, each on one node only.
@@ -145,7 +150,7 @@ func (a *App) chores(ctx context.Context) {
 // retain removes what has been kept long enough, in small steps.
 func (a *App) retain(ctx context.Context) error {
 	keep := system.Retention{
-		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata,
+		Content: a.Config.RetentionContent, Reports: a.Config.RetentionReports, Metadata: a.Config.RetentionMetadata, Webhooks: a.Config.RetentionWebhooks,
 	}
 	for {
 		more, err := a.System.Retention(ctx, time.Now(), keep)

@@ -56,7 +56,7 @@ func levels() map[string]level {
 // planned lists packages of the design that do not exist yet. Whoever creates one
 // takes it off the list.
 func planned() []string {
-	return []string{"render", "notify", "report", "webhook"}
+	return []string{"render", "notify", "report"}
 }
 
 // mayImport names who, besides tests, may import a package that is not for everyone.

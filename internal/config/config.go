@@ -60,6 +60,7 @@ type Config struct {
 	RetentionContent      time.Duration
 	RetentionReports      time.Duration
 	RetentionMetadata     time.Duration
+	RetentionWebhooks     time.Duration
 	DiskReserve           int64
 	DeliverySessions      int // outgoing sessions at once
 	SiteSessions          int // of them to one site

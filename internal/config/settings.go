@@ -150,6 +150,8 @@ func Settings() []Setting {
 			"The same for messages of kind report."),
 		setting("RETENTION_METADATA", "2160h", duration(time.Hour, maxRetention), func(c *Config) *time.Duration { return &c.RetentionMetadata },
 			"How long finished messages, their deliveries, attempts and events are kept."),
+		setting("RETENTION_WEBHOOKS", "168h", duration(time.Hour, maxRetention), func(c *Config) *time.Duration { return &c.RetentionWebhooks },
+			"How long finished calls of webhooks are kept, with what was sent and answered; at most as long as metadata."),
 		setting("DISK_RESERVE", "256MiB", size(0, 1<<50), func(c *Config) *int64 { return &c.DiskReserve },
 			"Free space on the data directory's disk below which no mail is accepted."),
 

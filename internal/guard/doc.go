@@ -1,5 +1,5 @@
 // Package guard dials addresses that others choose: relay hosts, mail hosts of
-// any domain, later the URLs of webhooks. Whoever names a host also decides what
+// any domain, the URLs of webhooks. Whoever names a host also decides what
 // it resolves to, so the name proves nothing and only the address counts, at the
 // moment it is dialed.
 //
@@ -10,6 +10,8 @@
 //  3. Both go through a hook between the choice of the address and the connect,
 //     which checks the very address the kernel is given. A name that was public
 //     when it was checked and is private when it is dialed gains nothing.
+//
+// Web sends HTTP requests over both, to URLs that others choose.
 //
 // Refused are addresses outside the public Internet (private, loopback,
 // link-local, shared, multicast, documentation and the other special ranges of the

@@ -38,15 +38,16 @@ type Options struct {
 
 // Guard dials only what it allows. It is safe for concurrent use.
 type Guard struct {
-	allow      []netip.Prefix
-	ports      []int
-	configured []netip.Addr
-	interfaces func() ([]netip.Addr, error)
-	own        *atomic.Pointer[map[netip.Addr]bool] // shared with what WithSelf returns
-	selfToo    bool
-	resolver   Resolver
-	timeout    time.Duration
-	public     *ssrf.Guardian
+	allow       []netip.Prefix
+	ports       []int
+	configured  []netip.Addr
+	interfaces  func() ([]netip.Addr, error)
+	own         *atomic.Pointer[map[netip.Addr]bool] // shared with what WithSelf returns
+	selfToo     bool
+	allowedOnly bool // of a Web, for plain http
+	resolver    Resolver
+	timeout     time.Duration
+	public      *ssrf.Guardian
 }
 
 // New returns a Guard. It fails when the addresses of this machine cannot be
@@ -126,6 +127,9 @@ func (g *Guard) why(addr netip.Addr) Why {
 		if p.Contains(addr) {
 			return ""
 		}
+	}
+	if g.allowedOnly {
+		return Plain
 	}
 	if (*g.own.Load())[addr] {
 		if g.selfToo {

@@ -22,6 +22,7 @@ const (
 	Invalid       Why = "not an address"
 	Port          Why = "port not allowed"
 	Network       Why = "only TCP is allowed"
+	Plain         Why = "plain http is allowed in networks of the platform only: use https"
 )
 
 // Refused is the guard's answer to a destination. Its text is for whoever named the

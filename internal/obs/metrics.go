@@ -24,21 +24,25 @@ const (
 // Metrics are the series of the mail path in a registry of their own. All methods
 // are safe for concurrent use and do nothing on a nil *Metrics.
 type Metrics struct {
-	registry   *prometheus.Registry
-	accepted   *prometheus.CounterVec
-	finished   *prometheus.CounterVec
-	attempts   *prometheus.CounterVec
-	acceptTook prometheus.Histogram
-	latency    *prometheus.HistogramVec
-	depth      *prometheus.GaugeVec
-	sessions   *prometheus.GaugeVec
-	groupSize  prometheus.Histogram
-	commitTook prometheus.Histogram
-	panics     prometheus.Counter
-	findings   prometheus.Gauge
-	smtpd      *prometheus.CounterVec
-	failing    prometheus.Gauge
-	levels     *prometheus.GaugeVec
+	registry     *prometheus.Registry
+	accepted     *prometheus.CounterVec
+	finished     *prometheus.CounterVec
+	attempts     *prometheus.CounterVec
+	acceptTook   prometheus.Histogram
+	latency      *prometheus.HistogramVec
+	depth        *prometheus.GaugeVec
+	sessions     *prometheus.GaugeVec
+	groupSize    prometheus.Histogram
+	commitTook   prometheus.Histogram
+	panics       prometheus.Counter
+	findings     prometheus.Gauge
+	smtpd        *prometheus.CounterVec
+	failing      prometheus.Gauge
+	slowed       *prometheus.GaugeVec
+	hooks        *prometheus.HistogramVec
+	hookEvents   prometheus.Gauge
+	hooksFailing prometheus.Gauge
+	levels       *prometheus.GaugeVec
 }
 
 // NewMetrics returns the metrics of a server of a version, all at zero, with those
@@ -106,7 +110,24 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
 		}),
+		slowed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waypost_sites_slowed",
+			Help: "Sites and relays that asked this node for less mail: how = suspended gets none for now, less gets some.",
+		}, []string{"how"}),
 	}
+	m.hooks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "waypost_webhook_seconds",
+		Help:    "Attempts of webhook calls and how long they took, by what became of the call: delivered, waiting to be repeated, failed for good.",
+		Buckets: []float64{.01, .05, .25, 1, 5, 15},
+	}, []string{"result"})
+	m.hookEvents = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "waypost_webhook_events_waiting",
+		Help: "Events that webhooks are still to be told, counted up to 100,000.",
+	})
+	m.hooksFailing = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "waypost_webhooks_failing",
+		Help: "Webhooks whose endpoint did not take its last call.",
+	})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "waypost_build_info",
 		Help:        "Always 1; the labels tell what is running.",
@@ -115,7 +136,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.levels, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.slowed, m.levels, m.hooks, m.hookEvents, m.hooksFailing, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -124,8 +145,12 @@ func NewMetrics(version string) *Metrics {
 		m.depth.WithLabelValues(string(lane))
 		m.latency.WithLabelValues(string(lane))
 	}
-	for _, source := range []string{"smtp", "api", "panel", "notice", "test"} {
+	for _, source := range []string{"smtp", "api", "panel", "notice", "forward", "test"} {
 		m.accepted.WithLabelValues(source)
+	}
+	m.SitesSlowed(0, 0)
+	for _, state := range []waypost.WebhookState{waypost.WebhookDelivered, waypost.WebhookWaiting, waypost.WebhookFailed} {
+		m.hooks.WithLabelValues(string(state))
 	}
 	for _, side := range []Side{Inbound, Outbound} {
 		m.sessions.WithLabelValues(string(side))
@@ -137,7 +162,7 @@ func NewMetrics(version string) *Metrics {
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Accepted counts an accepted message. Source is that of the submission: "smtp",
-// "api", "panel", "notice", "test".
+// "api", "panel", "notice", "forward", "test".
 func (m *Metrics) Accepted(source string, took time.Duration) {
 	if m == nil {
 		return
@@ -225,12 +250,39 @@ func (m *Metrics) Panicked() {
 	m.panics.Inc()
 }
 
+// SitesSlowed sets the number of sites and relays that are slowed, those that are
+// suspended included, and of the latter alone.
+func (m *Metrics) SitesSlowed(slowed, suspended int) {
+	if m == nil {
+		return
+	}
+	m.slowed.WithLabelValues("less").Set(float64(slowed - suspended))
+	m.slowed.WithLabelValues("suspended").Set(float64(suspended))
+}
+
 // RelaysFailing sets the number of failing relays.
 func (m *Metrics) RelaysFailing(relays int) {
 	if m == nil {
 		return
 	}
 	m.failing.Set(float64(relays))
+}
+
+// WebhookCalled records an attempt of a webhook call and what became of the call.
+func (m *Metrics) WebhookCalled(result waypost.WebhookState, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.hooks.WithLabelValues(string(result)).Observe(took.Seconds())
+}
+
+// WebhookLoad sets how many events wait for webhooks and how many endpoints fail.
+func (m *Metrics) WebhookLoad(events, failing int64) {
+	if m == nil {
+		return
+	}
+	m.hookEvents.Set(float64(events))
+	m.hooksFailing.Set(float64(failing))
 }
 
 // handler serves the registry in the formats Prometheus asks for.

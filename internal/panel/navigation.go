@@ -16,7 +16,7 @@ func (p *panel) navigation(q *request) []view.Section {
 			link("/overview", "overview"), link("/messages", "messages"), link("/settings/email", "email"), link("/domains", "domains"),
 			link("/suppressions", "suppressions"), link("/mailbox", "sandbox"),
 		}}
-		mail.Links = append(mail.Links, link("/keys", "keys"), link("/team", "team"), link("/audit", "audit"))
+		mail.Links = append(mail.Links, link("/keys", "keys"), link("/webhooks", "webhooks"), link("/team", "team"), link("/audit", "audit"))
 		sections = append(sections, mail)
 	}
 	if platformRead.allows(q.session) {

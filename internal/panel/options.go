@@ -79,6 +79,7 @@ type Queue interface {
 	Wake()
 	Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait
 	Snapshot(most int) queue.Snapshot
+	Hurry(name string) bool
 }
 
 // Process tells what this process knows about itself; *app.App does.
@@ -144,6 +145,7 @@ type Options struct {
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
+	WebhookTests  Webhooks
 	Approve       bool // support decides about senders
 	UpstreamSigns bool // mail is signed by the platform's upstream relay, whose keys are its own
 

@@ -133,13 +133,10 @@ func (p *panel) savePlatformSettings(q *request) error {
 	if form.section == "" {
 		return waypost.NewError(waypost.NotFound, "not_found", "there is no such section")
 	}
-	if err := q.ParseForm(); err != nil {
-		return err
-	}
+	typed, values, w := q.typedSettings(form)
 	if len(q.PostForm) == 0 { // nothing was sent: nothing is changed
 		return p.platformSettingsPage(q)
 	}
-	typed, values, w := q.typedSettings(form)
 	if w != nil {
 		return p.showPlatformSettings(q, form.section, typed, w)
 	}

@@ -10,7 +10,7 @@ func (p *panel) routes() []page {
 		p.overviewRoutes(), p.platformRoutes(), p.operatorsRoutes(), p.productsRoutes(), p.platformSettingsRoutes(), p.queueRoutes(), p.nodesRoutes(),
 		p.signInRoutes(), p.linkRoutes(), p.firstRoutes(), p.accountRoutes(),
 		p.teamRoutes(), p.userRoutes(), p.keyRoutes(), p.auditRoutes(),
-		p.emailRoutes(),
+		p.emailRoutes(), p.webhooksRoutes(),
 		p.domainsRoutes(), p.sendersRoutes(), p.requestsRoutes(), p.dnsRoutes(),
 	)
 }

@@ -46,6 +46,10 @@ func (l *lease) mayTalk() error { return l.fresh(talkWithin) }
 
 func (l *lease) mayDot() error { return l.fresh(dotWithin) }
 
+// Alive returns an error while others may have taken this node for dead: then nothing that
+// its leases are for may begin.
+func (q *Queue) Alive() error { return q.lease.mayTalk() }
+
 // heartbeat is the life of the goroutine that raises this node's number: from Start
 // to the end of Stop, since sessions outlive Run.
 type heartbeat struct {

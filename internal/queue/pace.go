@@ -28,9 +28,9 @@ type keyTurn struct {
 // maxPaces bounds how many are remembered; past it all start afresh.
 const maxPaces = 10_000
 
-// slowed is how many recipients a minute a key may have; 0 for any number. Alarms are never
+// pacedTo is how many recipients a minute a key may have; 0 for any number. Alarms are never
 // slowed down.
-func slowed(a *waypost.Account, lane int, r waypost.RouteKind) int {
+func pacedTo(a *waypost.Account, lane int, r waypost.RouteKind) int {
 	if lane == 0 || (r != waypost.RouteDirect && r != waypost.RouteUpstream) {
 		return 0
 	}
@@ -41,7 +41,7 @@ func slowed(a *waypost.Account, lane int, r waypost.RouteKind) int {
 func (q *Queue) turn(k *keyState, a *waypost.Account, decision route.Decision, now time.Time) time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := slowed(a, k.key.Lane, decision.Route)
+	n := pacedTo(a, k.key.Lane, decision.Route)
 	if n == 0 {
 		k.turn = keyTurn{}
 		return time.Time{}
@@ -89,7 +89,7 @@ func securityOnly(a *waypost.Account, k system.Key) bool {
 
 // waitsForPace is Waits for an operator that is slowed down.
 func (q *Queue) waitsForPace(a *waypost.Account, d *waypost.Delivery, decision route.Decision, now time.Time) (waypost.Wait, bool) {
-	n := slowed(a, d.Lane.Rank(), decision.Route)
+	n := pacedTo(a, d.Lane.Rank(), decision.Route)
 	if n == 0 || d.Kind == waypost.KindSecurity || d.Lease != "" {
 		return waypost.Wait{}, false
 	}

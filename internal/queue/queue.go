@@ -90,6 +90,7 @@ type Queue struct {
 	known    map[owner]int // keys in memory, by lane and operator
 	lanes    [laneCount]lane
 	dests    map[string]*destination
+	sites    sites
 	timers   timers
 	reserved [laneCount]int
 	laneBusy [laneCount]int
@@ -145,6 +146,7 @@ func New(o Options) *Queue {
 		keys:     map[system.Key]*keyState{},
 		known:    map[owner]int{},
 		dests:    map[string]*destination{},
+		sites:    newSites(),
 		claiming: map[string]int{},
 		paces:    map[string]*pace{},
 		control:  map[string]string{},

@@ -36,7 +36,7 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 	var share *content
 	if once == nil {
 		decision = route.Pick(q.o.Platform, a, route.Mail{Kind: m.Kind, Test: m.Test}, now)
-		if decision.Route == "" || decision.Probe || (m.Kind != waypost.KindSecurity && slowed(a, m.Lane.Rank(), decision.Route) > 0) {
+		if decision.Route == "" || decision.Probe || (m.Kind != waypost.KindSecurity && pacedTo(a, m.Lane.Rank(), decision.Route) > 0) {
 			return refused, false
 		}
 		if share = q.budget[m.Lane.Rank()].try(a.ID, m.Size); share == nil {
@@ -91,14 +91,14 @@ func (q *Queue) prepare(a *waypost.Account, m *waypost.Message, queued []waypost
 			if once != nil {
 				dest = newDestination("test", 1) // its own: over settings that may not be saved
 			} else {
-				dest = q.destination(a.ID, site, decision)
-				if dest.room()-fresh[dest] <= 0 || now.Before(dest.closed) {
+				dest = q.destination(a.ID, site, decision, now)
+				if dest.room(now)-fresh[dest] <= 0 || dest.leftAlone(now) || dest.interval(now) > 0 {
 					return nil
 				}
 				fresh[dest]++
 			}
 			key := system.Key{Lane: lane, OperatorID: a.ID, Site: site}
-			j = &job{key: &keyState{key: key}, dest: dest, lane: lane, account: a, messageID: m.ID, message: m, once: once}
+			j = &job{key: &keyState{key: key}, dest: dest, route: decision.Route, lane: lane, account: a, messageID: m.ID, message: m, once: once}
 			bySite[site] = j
 			jobs = append(jobs, j)
 		}

@@ -126,6 +126,9 @@ func (s *session) accept(content []byte) error {
 // answer queues the reply to a message that is not accepted and returns its result.
 func (s *session) answer(err error) string {
 	r := replyFor(err)
+	if s.srv.opts.Inbound != nil {
+		r = inboundReplyFor(err)
+	}
 	s.log.DebugContext(s.ctx, "message refused", "peer", s.name, "code", r.code, "enhanced", r.enhanced)
 	s.replyError(err, r)
 	if r.code >= 500 {

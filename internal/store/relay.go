@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/tenantsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -47,8 +48,9 @@ func relay(ctx context.Context, q *tenantsql.Queries, operatorID string) (*Store
 	}, nil
 }
 
-// putRelay saves a server. One that differs from the saved one starts healthy.
-func putRelay(ctx context.Context, q *tenantsql.Queries, operatorID string, r StoredRelay, now time.Time) error {
+// putRelay saves a server. One that differs from the saved one starts healthy: then an
+// outage has ended, though nobody knows yet whether the new one works.
+func putRelay(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries, operatorID string, r StoredRelay, now time.Time) error {
 	old, err := relay(ctx, q, operatorID)
 	if err != nil {
 		return err
@@ -56,8 +58,21 @@ func putRelay(ctx context.Context, q *tenantsql.Queries, operatorID string, r St
 	if old != nil && old.SameServer(r.Relay) && old.Security == r.Security && bytes.Equal(old.Sealed, r.Sealed) {
 		return nil
 	}
+	if old != nil && old.Health.Failing() {
+		if err := WriteRelayFact(ctx, tx, waypost.WebhookRelayUp, operatorID, old.Host, old.Health.FailingSince, "the settings were changed", now); err != nil {
+			return err
+		}
+	}
 	return q.PutRelay(ctx, tenantsql.PutRelayParams{
 		OperatorID: operatorID, Host: r.Host, Port: int64(r.Port), Security: string(r.Security), TrustAll: r.TrustAll,
 		Username: r.Username, Password: notNull(r.Sealed), Updated: waypost.Millis(now),
+	})
+}
+
+// WriteRelayFact tells webhooks that an operator's server began or ceased to fail.
+func WriteRelayFact(ctx context.Context, tx *engine.Tx, t waypost.WebhookType, operatorID, host string, since time.Time, why string, now time.Time) error {
+	return WriteFacts(ctx, tx, waypost.WebhookFact{
+		OperatorID: operatorID, Type: t, Chain: "relay", At: now,
+		Data: waypost.WebhookRelayData{OperatorID: operatorID, Host: host, FailingSince: waypost.WebhookTime(since), Reason: why},
 	})
 }

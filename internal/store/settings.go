@@ -42,7 +42,7 @@ func (s *Store) SaveEmailSettings(ctx context.Context, by waypost.Actor, operato
 			return err
 		}
 		if e.Relay != nil {
-			if err := putRelay(ctx, q, operatorID, *e.Relay, now); err != nil {
+			if err := putRelay(ctx, tx, q, operatorID, *e.Relay, now); err != nil {
 				return err
 			}
 		}

@@ -131,7 +131,28 @@ func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operato
 		if err != nil {
 			return err
 		}
+		if err := unsuppressed(ctx, tx, operatorID, NormalizeAddress(addr), reason, time.Now()); err != nil {
+			return err
+		}
 		return audit(ctx, tx, by, operatorID, "suppression.remove", NormalizeAddress(addr), waypost.Detail(reason))
+	})
+}
+
+// suppressed and unsuppressed tell webhooks what was done.
+func suppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
+	return WriteFacts(ctx, tx, waypost.WebhookFact{
+		OperatorID: n.OperatorID, Type: waypost.WebhookSuppress, Chain: "suppression/" + n.Address, At: n.Created,
+		Data: waypost.WebhookSuppressionData{
+			OperatorID: n.OperatorID, Address: n.Address, Reason: n.Reason, Detail: n.Detail,
+			ExpiresAt: waypost.WebhookTime(n.Expires), MessageID: n.MessageID,
+		},
+	})
+}
+
+func unsuppressed(ctx context.Context, tx *engine.Tx, operatorID, addr string, reason waypost.SuppressionReason, now time.Time) error {
+	return WriteFacts(ctx, tx, waypost.WebhookFact{
+		OperatorID: operatorID, Type: waypost.WebhookUnsuppress, Chain: "suppression/" + addr, At: now,
+		Data: waypost.WebhookSuppressionData{OperatorID: operatorID, Address: addr, Reason: reason},
 	})
 }
 
@@ -183,8 +204,14 @@ func (s *Store) AddExempt(ctx context.Context, by waypost.Actor, operatorID, add
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := q.ClearSuppressions(ctx, tenantsql.ClearSuppressionsParams{OperatorID: operatorID, Address: addr}); err != nil {
+		reasons, err := q.ClearSuppressions(ctx, tenantsql.ClearSuppressionsParams{OperatorID: operatorID, Address: addr})
+		if err != nil {
 			return err
+		}
+		for _, reason := range reasons {
+			if err := unsuppressed(ctx, tx, operatorID, addr, waypost.SuppressionReason(reason), now); err != nil {
+				return err
+			}
 		}
 		return audit(ctx, tx, by, operatorID, "suppression.exempt", addr, "")
 	})

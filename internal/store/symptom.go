@@ -113,8 +113,11 @@ func putSuppression(ctx context.Context, tx *engine.Tx, n waypost.Suppression) e
 			return err
 		}
 	}
-	return q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
+	if err := q.PutSuppression(ctx, tenantsql.PutSuppressionParams{
 		OperatorID: n.OperatorID, Address: n.Address, Reason: string(n.Reason), Detail: n.Detail, Created: waypost.Millis(n.Created),
 		Expires: waypost.Millis(n.Expires), Hits: int64(n.Hits), MessageID: n.MessageID,
-	})
+	}); err != nil {
+		return err
+	}
+	return suppressed(ctx, tx, n)
 }

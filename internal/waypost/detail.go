@@ -45,6 +45,8 @@ const (
 	DetailTrusted            DetailCode = "trusted"
 	DetailNotTrusted         DetailCode = "not_trusted"
 	DetailFigures            DetailCode = "figures" // ended, bounced, complaints: in a day; week_ended, week_bounced, week_complaints
+	DetailWebhookGone        DetailCode = "webhook_gone"
+	DetailWebhookFailing     DetailCode = "webhook_failing"
 )
 
 // DetailTexts has the English text of every code; what is in braces is filled in.
@@ -80,6 +82,8 @@ func DetailTexts() map[DetailCode]string {
 		DetailNotTrusted:         "not trusted any more",
 		DetailFigures: "on the built-in gateway {bounced} of {ended} went to addresses that do not exist and {complaints} were called spam in 24 hours, " +
 			"{week_bounced} of {week_ended} and {week_complaints} in 7 days",
+		DetailWebhookGone:    "the endpoint answered 410 Gone",
+		DetailWebhookFailing: "the endpoint took nothing for three days",
 	}
 }
 

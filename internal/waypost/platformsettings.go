@@ -2,9 +2,11 @@ package waypost
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -89,9 +91,13 @@ type ReturnPathSettings struct {
 	Forward  bool   // an answer to an operator's mail goes to its contact instead
 }
 
-// maxCourtesy is the longest courteous text, in bytes: a reply line of SMTP has 512 octets
-// (RFC 5321 section 4.5.3.1.5), and some lines are enough.
-const maxCourtesy = 900
+// Bounds of the courteous text. A reply line of SMTP has 512 octets with its codes (RFC 5321
+// section 4.5.3.1.5), and some lines are enough.
+const (
+	maxCourtesy      = 900 // bytes
+	maxCourtesyLine  = 400
+	maxCourtesyLines = 10
+)
 
 type returnPathValues struct {
 	Courtesy string `json:"courtesy"`
@@ -113,6 +119,10 @@ func (s *ReturnPathSettings) UnmarshalJSON(text []byte) error {
 func (s ReturnPathSettings) Check() error {
 	if len(s.Courtesy) > maxCourtesy {
 		return FieldError("courtesy", "must have at most "+strconv.Itoa(maxCourtesy)+" bytes")
+	}
+	lines := strings.Split(s.Courtesy, "\n")
+	if len(lines) > maxCourtesyLines || slices.ContainsFunc(lines, func(l string) bool { return len(l) > maxCourtesyLine }) {
+		return FieldError("courtesy", fmt.Sprintf("must have at most %d lines of at most %d bytes", maxCourtesyLines, maxCourtesyLine))
 	}
 	for _, r := range s.Courtesy {
 		if r != '\n' && (r < ' ' || r > '~') { // an 8-bit reply needs SMTPUTF8 (RFC 6531 section 3.7.4.2)

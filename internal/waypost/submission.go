@@ -71,7 +71,7 @@ func (p Principal) Actor() string {
 type Submission struct {
 	Principal  Principal
 	OperatorID string
-	Source     string // "smtp", "api", "panel", "notice", "test": for the Received field and the log
+	Source     string // "smtp", "api", "panel", "notice", "forward", "test": for the Received field and the log
 	Peer       string // client address, "" if there is none
 	HelloName  string // what an SMTP client called itself
 	Protocol   string // "ESMTPSA" and the like (RFC 3848), "HTTP" ...

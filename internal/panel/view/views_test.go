@@ -125,6 +125,11 @@ func views() map[string][]any {
 		"SignInForm":           {view.SignInForm},
 		"CodeForm":             {view.CodeForm},
 		"SuppressionsPage":     {view.SuppressionsPage, func(*view.Suppressions) {}, func(v *view.Suppressions) { v.Rows = nil }},
+		"WebhooksPage":         {view.WebhooksPage},
+		"WebhookFormPage":      {view.WebhookFormPage},
+		"WebhookSecretPage":    {view.WebhookSecretPage},
+		"WebhookPage":          {view.WebhookPage, func(*view.Webhook) {}, func(v *view.Webhook) { v.Calls, v.Test.OK = nil, true }},
+		"WebhookCallPage":      {view.WebhookCallPage, func(*view.WebhookCall) {}, func(v *view.WebhookCall) { v.Attempts = nil }},
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -116,6 +118,8 @@ type committer struct {
 	appliers []func(context.Context, *Tx, []*entry) error
 	order    []int  // of appliers within a group
 	path     string // of the SQLite file, "" for PostgreSQL
+
+	hear atomic.Pointer[func(words []string)] // see OnTold
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -308,8 +312,9 @@ var (
 
 // settle tries a group until it is known what became of it: a commit whose answer was
 // lost is looked up, a deadlock or serialization failure is tried once more.
-func (c *committer) settle(group []*entry) error {
-	err := c.try(group)
+func (c *committer) settle(group []*entry) (err error) {
+	defer func() { c.tell(err) }()
+	err = c.try(group)
 	if errors.Is(err, errUnknown) {
 		committed, lookErr := c.lookUp()
 		switch {
@@ -382,6 +387,22 @@ func (c *committer) try(group []*entry) (err error) {
 	c.tx.forget = false
 	return nil
 }
+
+// tell says what the last transaction had to tell, if it was committed. Said too often it
+// does no harm.
+func (c *committer) tell(err error) {
+	if c.tx == nil || len(c.tx.told) == 0 {
+		return
+	}
+	if hear := c.hear.Load(); hear != nil && err == nil {
+		(*hear)(slices.Collect(maps.Keys(c.tx.told)))
+	}
+	clear(c.tx.told)
+}
+
+// OnTold has a function called after each commit with the words its transactions told
+// (Tx.Tell). It must not block.
+func (c *committer) OnTold(hear func(words []string)) { c.hear.Store(&hear) }
 
 // mark numbers the group in its own transaction, on engines where the answer to COMMIT
 // can be lost on the way.

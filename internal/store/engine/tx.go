@@ -17,7 +17,8 @@ type Tx struct {
 	serial int
 	open   []*sql.Rows // handed out in this transaction
 	trace  func(query string, args []any)
-	forget bool // see Forget
+	forget bool            // see Forget
+	told   map[string]bool // see Tell
 	// Dialect of the database.
 	Dialect Dialect
 }
@@ -25,6 +26,16 @@ type Tx struct {
 // Forget says that the transaction erases what should not stay in an SQLite write-ahead
 // log either: the log is emptied soon after the commit.
 func (tx *Tx) Forget() { tx.forget = true }
+
+// Tell has a word said to whoever listens in this process (Engine.OnTold) once the
+// transaction is committed. It is a hint that there is something to read: words are lost
+// with the process, and other processes hear none.
+func (tx *Tx) Tell(word string) {
+	if tx.told == nil {
+		tx.told = map[string]bool{}
+	}
+	tx.told[word] = true
+}
 
 // Serial counts up, through all transactions of the connection.
 func (tx *Tx) Serial() int {

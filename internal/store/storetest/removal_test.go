@@ -34,6 +34,16 @@ func furnish(t *testing.T, db *storetest.DB, name string) (operatorID string, le
 		t.Fatal(err)
 	}
 	db.Exec(t, "INSERT INTO suppression_exempt (operator_id, address, created) VALUES ($1, $2, 1)", id, "boss@"+name)
+	hook := newWebhook(t, db, id)
+	if err := db.Store.RecordWebhookTest(ctx, by, waypost.WebhookCall{
+		ID: waypost.NewID(), OperatorID: id, WebhookID: hook, State: waypost.WebhookFailed, Body: []byte("{}"),
+		Attempts: 1, Last: waypost.WebhookAttempt{Number: 1, Error: "no", Answer: id}, Created: storetest.Now(), Finished: storetest.Now(),
+	}, storetest.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Store.ReplayWebhook(ctx, by, id, hook, storetest.Now(), storetest.Now(), storetest.Now()); err != nil {
+		t.Fatal(err)
+	}
 	proveDomain(t, db, id, name)
 	u = newUser(t, db, id, "admin@"+name, waypost.RoleAdmin)
 	signIn(t, db, u, "token of "+name)
@@ -98,6 +108,7 @@ func rowsOf(t *testing.T, db *storetest.DB, operatorID, userID string) map[strin
 		rows[table] = db.Int(t, "SELECT COUNT(*) FROM "+table+" WHERE operator_id = $1", operatorID)
 	}
 	rows["operator"] = db.Int(t, "SELECT COUNT(*) FROM operator WHERE id = $1", operatorID)
+	rows["webhook_attempt"] = db.Int(t, "SELECT COUNT(*) FROM webhook_attempt WHERE answer = $1", operatorID)
 	for _, table := range []string{"user_session", "user_token"} {
 		rows[table] = db.Int(t, "SELECT COUNT(*) FROM "+table+" WHERE user_id = $1", userID)
 	}

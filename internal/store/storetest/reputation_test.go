@@ -128,6 +128,7 @@ func TestWhoHasNewsIsJudged(t *testing.T) {
 				t.Fatal(is, err)
 			}
 		}
+		hook := newWebhook(t, db, paused.ID)
 		level(paused.ID, waypost.LevelPaused)
 		if change(t, db) == number {
 			t.Error("no process notices")
@@ -175,6 +176,9 @@ func TestWhoHasNewsIsJudged(t *testing.T) {
 		level(paused.ID, waypost.LevelSlowed)
 		if err := db.System.ReputationTold(ctx, first[0], now); err != nil || len(untold()) != 1 {
 			t.Error("what is worse is taken for told", untold(), err)
+		}
+		if diff := cmp.Diff([]string{"gateway.paused", "gateway.warned", "gateway.slowed"}, toldOf(t, db, hook)); diff != "" {
+			t.Error(diff)
 		}
 		counts, err := db.System.ReputationCounts(ctx)
 		if diff := cmp.Diff(map[waypost.ReputationLevel]int64{waypost.LevelSlowed: 1}, counts); diff != "" || err != nil {

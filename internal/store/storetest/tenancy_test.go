@@ -61,6 +61,15 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		hook, removed, called := newWebhook(t, db, victim), newWebhook(t, db, victim), waypost.NewID()
+		if err := s.RecordWebhookTest(ctx, waypost.CommandLine(), waypost.WebhookCall{
+			ID: called, OperatorID: victim, WebhookID: hook, State: waypost.WebhookFailed, Body: []byte("{}"), Created: storetest.Now(), Finished: storetest.Now(),
+		}, storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ReplayWebhook(ctx, waypost.CommandLine(), victim, hook, storetest.Now(), storetest.Now(), storetest.Now()); err != nil {
+			t.Fatal(err)
+		}
 		senders, err := s.Senders(ctx, victim)
 		if err != nil || len(senders) != 1 {
 			t.Fatal(senders, err)
@@ -83,6 +92,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		f.Route = waypost.RouteDirect
 		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 		finish(t, db, f)
+		report(t, db, waypost.Feedback{DeliveryID: sent.ID, Sort: waypost.FeedbackComplaint, At: storetest.Now()})
 		a := storetest.Mail{OperatorID: victim, Key: "key"}.Accepting()
 		if err := s.Accept(ctx, a); err != nil {
 			t.Fatal(err)
@@ -151,6 +161,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				l, err := s.Attempts(ctx, op, sent.MessageID)
 				return len(l) > 0, err
 			},
+			"Feedback": func(op string) (bool, error) {
+				l, err := s.Feedback(ctx, op, sent.MessageID)
+				return len(l) > 0, err
+			},
 			"Events": func(op string) (bool, error) {
 				l, err := s.Events(ctx, op, batch.Messages[0].ID)
 				return len(l) > 0, err
@@ -194,7 +208,19 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				h, err := s.Rollup(ctx, op, time.Now().Add(-2*time.Hour), time.Now().Add(2*time.Hour))
 				return len(h) > 0, err
 			},
-			"SandboxList": func(op string) (bool, error) { l, _, err := s.SandboxList(ctx, op, "", 10); return len(l) > 0, err },
+			"Webhooks": func(op string) (bool, error) { l, err := s.Webhooks(ctx, op); return len(l) > 0, err },
+			"Webhook":  func(op string) (bool, error) { w, err := s.Webhook(ctx, op, hook); return w.ID != "", err },
+			"WebhookCalls": func(op string) (bool, error) {
+				l, _, err := s.WebhookCalls(ctx, op, hook, store.WebhookCallFilter{}, "", 10)
+				return len(l) > 0, err
+			},
+			"WebhookCall": func(op string) (bool, error) {
+				c, _, err := s.WebhookCall(ctx, op, hook, called)
+				return c.ID != "", err
+			},
+			"WebhookReplays": func(op string) (bool, error) { l, err := s.WebhookReplays(ctx, op, hook); return len(l) > 0, err },
+			"WebhookBacklog": func(op string) (bool, error) { n, err := s.WebhookBacklog(ctx, op, hook); return n > 0, err },
+			"SandboxList":    func(op string) (bool, error) { l, _, err := s.SandboxList(ctx, op, "", 10); return len(l) > 0, err },
 			"SandboxEntry": func(op string) (bool, error) {
 				m, err := s.SandboxEntry(ctx, op, mails[0].ID)
 				return m.ID != "" && m.Data == nil, err
@@ -237,6 +263,32 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"RemoveSuppression": func(op string) (bool, error) {
 				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual)
 			},
+			"ChangeWebhook": func(op string) (bool, error) {
+				w, err := s.ChangeWebhook(ctx, waypost.CommandLine(), op, hook, store.WebhookChange{Description: new("thief")}, storetest.Now())
+				return w.ID != "" && op == thief, err
+			},
+			"RotateWebhook": func(op string) (bool, error) {
+				return false, s.RotateWebhook(ctx, waypost.CommandLine(), op, hook, []byte("thief"), storetest.Now())
+			},
+			"EnableWebhook": func(op string) (bool, error) {
+				w, err := s.EnableWebhook(ctx, waypost.CommandLine(), op, hook, storetest.Now())
+				return w.ID != "" && op == thief, err
+			},
+			"ResendWebhookCall": func(op string) (bool, error) {
+				return false, s.ResendWebhookCall(ctx, waypost.CommandLine(), op, hook, called, storetest.Now())
+			},
+			"ReplayWebhook": func(op string) (bool, error) {
+				_, err := s.ReplayWebhook(ctx, waypost.CommandLine(), op, hook, storetest.Now(), storetest.Now(), storetest.Now())
+				if op == victim && waypost.KindOf(err) == waypost.Conflict { // one is under way
+					err = nil
+				}
+				return false, err
+			},
+			"RecordWebhookTest": func(op string) (bool, error) {
+				return false, s.RecordWebhookTest(ctx, waypost.CommandLine(), waypost.WebhookCall{
+					ID: waypost.NewID(), OperatorID: op, WebhookID: hook, State: waypost.WebhookFailed, Body: []byte("{}"),
+				}, storetest.Now())
+			},
 			"SandboxEmpty": func(op string) (bool, error) {
 				n, err := s.SandboxEmpty(ctx, waypost.CommandLine(), op)
 				return n > 0, err
@@ -244,7 +296,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddExempt", "AddSender", "AddSuppression", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "Write",
+			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {
@@ -276,8 +328,13 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// Last, for what they remove is used above.
 		for name, remove := range map[string]func(op string) error{
-			"RemoveDomain": func(op string) error { return s.RemoveDomain(ctx, waypost.CommandLine(), op, domain.ID) },
-			"RemoveSender": func(op string) error { return s.RemoveSender(ctx, waypost.CommandLine(), op, senders[0].ID) },
+			"DisableWebhook": func(op string) error {
+				_, err := s.DisableWebhook(ctx, waypost.CommandLine(), op, hook, storetest.Now())
+				return err
+			},
+			"RemoveWebhook": func(op string) error { return s.RemoveWebhook(ctx, waypost.CommandLine(), op, removed) },
+			"RemoveDomain":  func(op string) error { return s.RemoveDomain(ctx, waypost.CommandLine(), op, domain.ID) },
+			"RemoveSender":  func(op string) error { return s.RemoveSender(ctx, waypost.CommandLine(), op, senders[0].ID) },
 		} {
 			covered[name] = true
 			wantKind(t, remove(thief), waypost.NotFound)

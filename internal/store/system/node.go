@@ -76,7 +76,8 @@ func (y *System) Change(ctx context.Context) (int64, error) {
 // recoverBatch bounds how many leases one transaction takes back.
 const recoverBatch = 500
 
-// Recover takes back the leases of a dead incarnation and removes it from the nodes.
+// Recover takes back the leases of a dead incarnation, those on webhooks too, and removes
+// it from the nodes.
 // Its rows are due at once: whether their last attempt reached the remote nobody can
 // know (promise 3 of the design), and each gets an event that says so. Test mail is
 // tried once only, so it expires. It returns how many rows it took back.
@@ -100,6 +101,9 @@ func (y *System) Recover(ctx context.Context, incarnation string, now time.Time)
 }
 
 func (y *System) recoverSome(ctx context.Context, tx *engine.Tx, incarnation string, now time.Time) (int, error) {
+	if _, err := tx.ExecContext(ctx, "UPDATE webhook SET lease = '', epoch = epoch + 1 WHERE lease = $1 AND lease <> ''", incarnation); err != nil {
+		return 0, err
+	}
 	rows, err := tx.QueryContext(ctx, `WITH c AS MATERIALIZED (
   SELECT id FROM delivery WHERE lease = $1 AND lease <> '' LIMIT $2`+tx.Dialect.SkipLocked+`)
 UPDATE delivery SET lease = '', control = '', next_at = $3, updated = $3,

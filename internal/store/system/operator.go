@@ -202,15 +202,30 @@ func (y *System) EnsurePlatform(ctx context.Context, name string) error {
 // SetRelayHealth records what is known about an operator's relay. The error is
 // NotFound if it has none.
 func (y *System) SetRelayHealth(ctx context.Context, h waypost.RelayHealth) error {
-	return y.change(ctx, func(ctx context.Context, q *systemsql.Queries) error {
-		n, err := q.SetRelayHealth(ctx, systemsql.SetRelayHealthParams{
-			OperatorID: h.OperatorID, FailingSince: waypost.Millis(h.FailingSince), FailingWhy: h.Reason,
-			NextProbe: waypost.Millis(h.NextProbe), Probes: int64(h.Probes), NoticeSent: waypost.Millis(h.NoticeSent),
-		})
-		if err == nil && n == 0 {
+	return y.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
+		if err := store.BumpChange(ctx, tx); err != nil {
+			return err
+		}
+		was, err := tenantsql.New(tx).Relay(ctx, h.OperatorID)
+		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("relay")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if _, err := systemsql.New(tx).SetRelayHealth(ctx, systemsql.SetRelayHealthParams{
+			OperatorID: h.OperatorID, FailingSince: waypost.Millis(h.FailingSince), FailingWhy: h.Reason,
+			NextProbe: waypost.Millis(h.NextProbe), Probes: int64(h.Probes), NoticeSent: waypost.Millis(h.NoticeSent),
+		}); err != nil {
+			return err
+		}
+		switch since := waypost.FromMillis(was.FailingSince); {
+		case h.Failing() && since.IsZero():
+			return store.WriteRelayFact(ctx, tx, waypost.WebhookRelayDown, h.OperatorID, was.Host, h.FailingSince, h.Reason, time.Now())
+		case !h.Failing() && !since.IsZero():
+			return store.WriteRelayFact(ctx, tx, waypost.WebhookRelayUp, h.OperatorID, was.Host, since, "", time.Now())
+		}
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -180,7 +181,7 @@ func (y *System) Orphans(ctx context.Context) ([]string, error) {
 		err := y.engine.Reader().QueryRowContext(ctx, `SELECT d.lease, EXISTS (SELECT 1 FROM node n WHERE n.incarnation = d.lease)
 FROM delivery d WHERE d.lease <> '' AND d.lease > $1 ORDER BY d.lease LIMIT 1`, after).Scan(&after, &known)
 		if errors.Is(err, sql.ErrNoRows) {
-			return orphans, nil
+			break
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list orphaned leases: %w", err)
@@ -189,6 +190,18 @@ FROM delivery d WHERE d.lease <> '' AND d.lease > $1 ORDER BY d.lease LIMIT 1`, 
 			orphans = append(orphans, after)
 		}
 	}
+	rows, err := y.engine.Reader().QueryContext(ctx, `SELECT DISTINCT w.lease FROM webhook w
+WHERE w.lease <> '' AND NOT EXISTS (SELECT 1 FROM node n WHERE n.incarnation = w.lease)`)
+	more, err := store.ScanStrings(rows, err)
+	if err != nil {
+		return nil, fmt.Errorf("list orphaned leases: %w", err)
+	}
+	for _, incarnation := range more {
+		if !slices.Contains(orphans, incarnation) {
+			orphans = append(orphans, incarnation)
+		}
+	}
+	return orphans, nil
 }
 
 // depthBound is up to how many rows of a lane QueueDepth counts one by one.

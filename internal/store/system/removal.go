@@ -109,6 +109,7 @@ func settingsOf() []string {
 		"DELETE FROM relay WHERE operator_id IN (SELECT r.operator_id FROM relay r WHERE r.operator_id = $1 LIMIT $2)",
 		"DELETE FROM credential WHERE id IN (SELECT c.id FROM credential c WHERE c.operator_id = $1 ORDER BY c.id LIMIT $2)",
 		"DELETE FROM sender WHERE id IN (SELECT s.id FROM sender s WHERE s.operator_id = $1 LIMIT $2)",
+		"DELETE FROM webhook WHERE id IN (SELECT w.id FROM webhook w WHERE w.operator_id = $1 LIMIT $2)",
 		"DELETE FROM domain WHERE id IN (SELECT d.id FROM domain d WHERE d.operator_id = $1 LIMIT $2)",
 	}
 }
@@ -125,6 +126,13 @@ func restOf() []string {
 		"DELETE FROM reputation WHERE operator_id IN (SELECT p.operator_id FROM reputation p WHERE p.operator_id = $1 LIMIT $2)",
 		`DELETE FROM feedback WHERE (delivery_id, sort) IN (SELECT f.delivery_id, f.sort FROM feedback f WHERE f.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM idempotency WHERE (operator_id, key) IN (SELECT i.operator_id, i.key FROM idempotency i WHERE i.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM webhook_event WHERE (operator_id, webhook_id, id) IN (
+  SELECT e.operator_id, e.webhook_id, e.id FROM webhook_event e WHERE e.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM webhook_attempt WHERE call_id IN (
+  SELECT c.id FROM webhook_call c WHERE c.operator_id = $1 ORDER BY c.webhook_id, c.id LIMIT $2)`,
+		`DELETE FROM webhook_call WHERE id IN (SELECT c.id FROM webhook_call c WHERE c.operator_id = $1
+  AND NOT EXISTS (SELECT 1 FROM webhook_attempt a WHERE a.call_id = c.id) ORDER BY c.webhook_id, c.id LIMIT $2)`,
+		"DELETE FROM webhook_replay WHERE id IN (SELECT r.id FROM webhook_replay r WHERE r.operator_id = $1 LIMIT $2)",
 		"DELETE FROM domain_event WHERE id IN (SELECT e.id FROM domain_event e WHERE e.operator_id = $1 LIMIT $2)",
 		`DELETE FROM user_session WHERE id IN (
   SELECT s.id FROM user_session s JOIN app_user u ON u.id = s.user_id WHERE u.operator_id = $1 LIMIT $2)`,

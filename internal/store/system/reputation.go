@@ -139,8 +139,14 @@ func (y *System) ChangeReputation(ctx context.Context, by waypost.Actor, operato
 		if err := putReputation(ctx, systemsql.New(tx), is, told); err != nil {
 			return err
 		}
+		action, fact := levelNews(is.Level)
+		if err := store.WriteFacts(ctx, tx, waypost.WebhookFact{
+			OperatorID: operatorID, Type: fact, Chain: "gateway", At: now, Data: waypost.WebhookGatewayData{OperatorID: operatorID, Reason: string(is.Why)},
+		}); err != nil {
+			return err
+		}
 		return store.WriteAudit(ctx, tx, waypost.AuditEntry{
-			OperatorID: operatorID, Actor: by, Action: levelAction(is.Level), Target: name, Detail: figuresDetail(is), At: now,
+			OperatorID: operatorID, Actor: by, Action: action, Target: name, Detail: figuresDetail(is), At: now,
 		})
 	})
 	if err != nil {
@@ -162,18 +168,18 @@ func putReputation(ctx context.Context, q *systemsql.Queries, r waypost.Reputati
 	})
 }
 
-// levelAction is the action of the audit log that leads to a level.
-func levelAction(l waypost.ReputationLevel) string {
+// levelNews is how the audit log and webhooks call it that a level holds from now on.
+func levelNews(l waypost.ReputationLevel) (action string, fact waypost.WebhookType) {
 	switch l {
 	case waypost.LevelWarned:
-		return "gateway.warn"
+		return "gateway.warn", waypost.WebhookGuardWarned
 	case waypost.LevelSlowed:
-		return "gateway.slow"
+		return "gateway.slow", waypost.WebhookGuardSlowed
 	case waypost.LevelPaused:
-		return "gateway.pause"
+		return "gateway.pause", waypost.WebhookGuardPaused
 	case waypost.LevelOK:
 	}
-	return "gateway.resume"
+	return "gateway.resume", waypost.WebhookGuardEnded
 }
 
 // figuresDetail says what a level was set by; nothing for a person's decision.

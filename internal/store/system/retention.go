@@ -18,6 +18,7 @@ type Retention struct {
 	Content  time.Duration // header and body, and mail in the sandbox
 	Reports  time.Duration // the same of kind report
 	Metadata time.Duration // messages, deliveries, attempts and events
+	Webhooks time.Duration // finished calls of webhooks, never longer than Metadata; 0: as long
 }
 
 const (
@@ -44,6 +45,14 @@ const (
 	// markAge is far more than a process takes from a commit to looking it up.
 	markAge = 24 * time.Hour
 )
+
+// webhooks is how long finished calls are kept.
+func (r Retention) webhooks() time.Duration {
+	if r.Webhooks == 0 {
+		return r.Metadata
+	}
+	return min(r.Webhooks, r.Metadata)
+}
 
 // Retention removes what is past its time, a bounded batch of each sort, and reports
 // whether there may be more. When a message's content goes was written at accept
@@ -226,7 +235,7 @@ const (
 )
 
 // purgeSome removes idempotency keys, mail in the sandbox, suppressions, the audit
-// log, the history of domains, sessions and tokens of users, and the commit marks of
+// log, the history of domains, sessions and tokens of users, finished calls of webhooks, and the commit marks of
 // processes that ended long ago.
 func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention) (more bool, err error) {
 	if more, err = endUnusedActing(ctx, tx, now); err != nil {
@@ -275,6 +284,19 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 		{
 			`DELETE FROM user_token WHERE hash IN (SELECT t.hash FROM user_token t WHERE t.expires > 0 AND t.expires <= $1 ORDER BY t.expires LIMIT $2)`,
 			[]any{waypost.Millis(now), purgeBatch},
+		},
+		{
+			`DELETE FROM webhook_attempt WHERE call_id IN (SELECT c.id FROM webhook_call c WHERE c.finished > 0 AND c.finished < $1 ORDER BY c.finished LIMIT $2)`,
+			[]any{waypost.Millis(now.Add(-keep.webhooks())), purgeBatch},
+		},
+		{
+			`DELETE FROM webhook_call WHERE id IN (SELECT c.id FROM webhook_call c WHERE c.finished > 0 AND c.finished < $1
+  AND NOT EXISTS (SELECT 1 FROM webhook_attempt a WHERE a.call_id = c.id) ORDER BY c.finished LIMIT $2)`,
+			[]any{waypost.Millis(now.Add(-keep.webhooks())), purgeBatch},
+		},
+		{
+			"DELETE FROM webhook_replay WHERE finished > 0 AND finished < $1",
+			[]any{waypost.Millis(now.Add(-keep.webhooks()))},
 		},
 		{
 			"DELETE FROM commit_mark WHERE at < $1",

@@ -20,6 +20,7 @@ type Attempt struct {
 	Reply      string
 	Started    int64
 	Took       int64
+	Rule       string
 }
 
 type Audit struct {
@@ -74,6 +75,17 @@ type Event struct {
 	Actor      string
 	Detail     string
 	At         int64
+}
+
+type Feedback struct {
+	DeliveryID string
+	Sort       string
+	OperatorID string
+	Cause      string
+	Detail     string
+	Reporter   string
+	At         int64
+	Rule       string
 }
 
 type Idempotency struct {
@@ -188,4 +200,40 @@ type SuppressionExempt struct {
 	OperatorID string
 	Address    string
 	Created    int64
+}
+
+type Webhook struct {
+	ID           string
+	OperatorID   string
+	Url          string
+	Description  string
+	Types        string
+	MaxEvents    int64
+	Secret       []byte
+	OldSecret    []byte
+	OldUntil     int64
+	Enabled      bool
+	DisabledAt   int64
+	DisabledWhy  string
+	FailingSince int64
+	FailingWhy   string
+	Failures     int64
+	NextAt       int64
+	Warned       bool
+	Notice       string
+	Lease        string
+	Epoch        int64
+	Created      int64
+}
+
+type WebhookReplay struct {
+	ID         string
+	OperatorID string
+	WebhookID  string
+	FromAt     int64
+	ToAt       int64
+	Cursor     string
+	Events     int64
+	Created    int64
+	Finished   int64
 }

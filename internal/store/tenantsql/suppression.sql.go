@@ -9,8 +9,8 @@ import (
 	"context"
 )
 
-const clearSuppressions = `-- name: ClearSuppressions :exec
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe'
+const clearSuppressions = `-- name: ClearSuppressions :many
+DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe' RETURNING reason
 `
 
 type ClearSuppressionsParams struct {
@@ -18,9 +18,27 @@ type ClearSuppressionsParams struct {
 	Address    string
 }
 
-func (q *Queries) ClearSuppressions(ctx context.Context, arg ClearSuppressionsParams) error {
-	_, err := q.db.ExecContext(ctx, clearSuppressions, arg.OperatorID, arg.Address)
-	return err
+func (q *Queries) ClearSuppressions(ctx context.Context, arg ClearSuppressionsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, clearSuppressions, arg.OperatorID, arg.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var reason string
+		if err := rows.Scan(&reason); err != nil {
+			return nil, err
+		}
+		items = append(items, reason)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const countExempt = `-- name: CountExempt :one

@@ -34,8 +34,8 @@ ON CONFLICT (operator_id, address) DO UPDATE SET count = excluded.count, since =
 -- name: DeleteSoftBounce :exec
 DELETE FROM soft_bounce WHERE operator_id = $1 AND address = $2;
 
--- name: ClearSuppressions :exec
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe';
+-- name: ClearSuppressions :many
+DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe' RETURNING reason;
 
 -- name: DeleteSuppression :execrows
 DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3;
