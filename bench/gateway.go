@@ -122,7 +122,7 @@ func (g gateway) serve(ctx context.Context, in *instance, dir, web string, env [
 // smtp-source needs because it cannot authenticate. It returns the API key.
 func (g gateway) enroll(ctx context.Context, env []string) (string, error) {
 	var operator struct{ ID string }
-	if err := g.tell(ctx, env, &operator, "operator", "create", "--name", "bench", "--product", "servermate", "--json"); err != nil {
+	if err := g.tell(ctx, env, &operator, "operator", "create", "--name", "bench", "--product", "servermate", "--trusted", "--json"); err != nil {
 		return "", err
 	}
 	var credential struct{ Key string }

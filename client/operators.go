@@ -19,6 +19,8 @@ type Operator struct {
 	Gateway   string    `json:"gateway"`          // builtin, smtp or ""
 	Uncertain string    `json:"uncertain_policy"` // retry, hold, assume_delivered
 	PerMinute int       `json:"per_minute"`       // 0 for no limit
+	PerDay    int       `json:"per_day"`          // recipients by the built-in gateway; 0 for as many as age and record allow
+	Trusted   bool      `json:"trusted"`          // no such limit, and nothing worse than a warning
 	CreatedAt time.Time `json:"created_at"`
 }
 
@@ -31,6 +33,8 @@ type NewOperator struct {
 
 	Uncertain string `json:"uncertain_policy,omitempty"` // "" for retry
 	PerMinute int    `json:"per_minute,omitempty"`
+	PerDay    int    `json:"per_day,omitempty"`
+	Trusted   bool   `json:"trusted,omitempty"`
 }
 
 // OperatorChange changes an operator; what is nil stays.
@@ -39,7 +43,9 @@ type OperatorChange struct {
 	Product   *string `json:"product,omitempty"`
 	Contact   *string `json:"contact,omitempty"`
 	PerMinute *int    `json:"per_minute,omitempty"` // 0 for no limit
-	ParentID  *string `json:"parent_id,omitempty"`  // "" directly under the platform
+	PerDay    *int    `json:"per_day,omitempty"`    // 0 for as many as age and record allow
+	Trusted   *bool   `json:"trusted,omitempty"`
+	ParentID  *string `json:"parent_id,omitempty"` // "" directly under the platform
 	Suspended *bool   `json:"suspended,omitempty"`
 	Uncertain *string `json:"uncertain_policy,omitempty"`
 }

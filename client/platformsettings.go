@@ -10,6 +10,23 @@ import (
 type PlatformSettings struct {
 	Suppression *SuppressionSettings `json:"suppression,omitempty"`
 	ReturnPath  *ReturnPathSettings  `json:"return_path,omitempty"`
+	Reputation  *ReputationSettings  `json:"reputation,omitempty"`
+}
+
+// ReputationSettings are what the guard of the built-in gateway goes by; rates in percent,
+// 0 for never.
+type ReputationSettings struct {
+	On             *bool    `json:"on,omitempty"`
+	BounceWarn     *float64 `json:"bounce_warn,omitempty"`
+	BounceSlow     *float64 `json:"bounce_slow,omitempty"`
+	BouncePause    *float64 `json:"bounce_pause,omitempty"`
+	ComplaintWarn  *float64 `json:"complaint_warn,omitempty"`
+	ComplaintSlow  *float64 `json:"complaint_slow,omitempty"`
+	ComplaintPause *float64 `json:"complaint_pause,omitempty"`
+	Least          *int     `json:"least_recipients,omitempty"` // that are judged at all
+	LeastSpam      *int     `json:"least_complaints,omitempty"`
+	PerMinute      *int     `json:"slow_per_minute,omitempty"`
+	Ramp           *string  `json:"ramp,omitempty"` // lines of days and recipients: "7: 10000"
 }
 
 // SuppressionSettings say for how many hours addresses are suppressed by what happened to

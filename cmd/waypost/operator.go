@@ -23,6 +23,8 @@ type operatorCreateCmd struct {
 	Product string `required:"" enum:"servermate,cloud,on_premise" help:"What the operator bought: servermate, cloud or on_premise."`
 	Contact string `help:"Address for notices." placeholder:"MAIL"`
 	Parent  string `help:"Id of the parent operator." placeholder:"ID"`
+	PerDay  int    `help:"Recipients a day on the built-in gateway; 0 for as many as age and record allow." placeholder:"N"`
+	Trusted bool   `help:"No such limit, and nothing worse than a warning by the guard of the built-in gateway."`
 	JSON    bool   `help:"Print JSON."`
 }
 
@@ -31,6 +33,7 @@ func (c operatorCreateCmd) Run(e *environment) error {
 	return e.base(func(b *app.Base) error {
 		op, err := b.Accounts.CreateOperator(e.ctx, waypost.CommandLine(), account.NewOperator{
 			Name: c.Name, Product: waypost.Product(c.Product), Contact: c.Contact, ParentID: c.Parent,
+			PerDay: c.PerDay, Trusted: c.Trusted,
 		})
 		if err != nil {
 			return err

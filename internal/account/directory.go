@@ -28,6 +28,10 @@ type System interface {
 	DecideSender(ctx context.Context, by waypost.Actor, s waypost.Sender, old waypost.SenderState) error
 	AnyDomain(ctx context.Context, id string) (store.CheckedDomain, error)
 	AllDomains(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error)
+	ReputationCases(ctx context.Context, now time.Time) ([]waypost.ReputationCase, error)
+	ChangeReputation(ctx context.Context, by waypost.Actor, operatorID string, now time.Time,
+		edit func(was waypost.Reputation, hour waypost.GatewayFigures) waypost.Reputation) (waypost.Reputation, error)
+	SetReputationCalm(ctx context.Context, operatorID string, since time.Time) error
 	DomainsWithoutProof(ctx context.Context, cursor string, limit int) ([]store.CheckedDomain, error)
 }
 

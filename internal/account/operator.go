@@ -49,11 +49,13 @@ type NewOperator struct {
 
 	Uncertain waypost.UncertainPolicy // "" for retry
 	PerMinute int                     // mails that each node accepts a minute; 0 for no limit
+	PerDay    int                     // recipients a day on the built-in gateway; 0 for as many as age and record allow
+	Trusted   bool                    // no such limit, and nothing worse than a warning
 }
 
 // CreateOperator creates an operator. It is bound to the gateway that its product
 // starts with, if any. Errors are Problems with the fields name, product, contact,
-// parent_id, uncertain and per_minute.
+// parent_id, uncertain, per_minute and per_day.
 func (s *Service) CreateOperator(ctx context.Context, by waypost.Actor, n NewOperator) (waypost.Operator, error) {
 	var p Problems
 	name := checkOperatorName(&p, n.Name)
@@ -64,11 +66,13 @@ func (s *Service) CreateOperator(ctx context.Context, by waypost.Actor, n NewOpe
 	n.Uncertain = cmp.Or(n.Uncertain, waypost.UncertainRetry)
 	checkUncertain(&p, n.Uncertain)
 	checkPerMinute(&p, n.PerMinute)
+	checkPerDay(&p, n.PerDay)
 	if err := p.err(); err != nil {
 		return waypost.Operator{}, err
 	}
 	created, err := s.o.System.CreateOperator(ctx, by, waypost.Operator{
 		Name: name, Product: n.Product, Contact: contact, ParentID: n.ParentID, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
+		PerDay: n.PerDay, Trusted: n.Trusted,
 	})
 	if err != nil {
 		return waypost.Operator{}, fmt.Errorf("create operator: %w", err)
@@ -106,6 +110,15 @@ func checkPerMinute(p *Problems, n int) {
 	}
 }
 
+// maxPerDay is the largest limit of recipients: whoever needs more is trusted.
+const maxPerDay = 1_000_000_000
+
+func checkPerDay(p *Problems, n int) {
+	if n < 0 || n > maxPerDay {
+		p.add("per_day", fmt.Sprintf("give a number up to %d, or 0 for as many as age and record allow", maxPerDay))
+	}
+}
+
 func checkUncertain(p *Problems, u waypost.UncertainPolicy) {
 	switch u {
 	case waypost.UncertainRetry, waypost.UncertainHold, waypost.UncertainAssume:
@@ -120,7 +133,9 @@ type OperatorChange struct {
 	Product   *waypost.Product // mail waits if it does not allow the bound gateway
 	Contact   *string          // "" for nowhere
 	Uncertain *waypost.UncertainPolicy
-	PerMinute *int    // 0 for no limit
+	PerMinute *int // 0 for no limit
+	PerDay    *int // 0 for as many as age and record allow
+	Trusted   *bool
 	ParentID  *string // "" directly under the platform
 }
 
@@ -142,6 +157,9 @@ func (c *OperatorChange) check(p *Problems) {
 	}
 	if c.PerMinute != nil {
 		checkPerMinute(p, *c.PerMinute)
+	}
+	if c.PerDay != nil {
+		checkPerDay(p, *c.PerDay)
 	}
 }
 
@@ -165,6 +183,8 @@ func (s *Service) ChangeOperator(ctx context.Context, by waypost.Actor, operator
 		set(&o.Contact, c.Contact)
 		set(&o.Uncertain, c.Uncertain)
 		set(&o.PerMinute, c.PerMinute)
+		set(&o.PerDay, c.PerDay)
+		set(&o.Trusted, c.Trusted)
 		return nil
 	})
 	if err != nil {

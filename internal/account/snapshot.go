@@ -70,9 +70,19 @@ func (d *Directory) readOnce(ctx context.Context, operatorID string) (*snapshot,
 	if err != nil {
 		return nil, fmt.Errorf("read domains: %w", err)
 	}
+	reputation, err := d.store.Reputation(ctx, operatorID)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := d.Platform(ctx)
+	if err != nil {
+		return nil, err
+	}
 	snap := &snapshot{
-		account: &waypost.Account{Operator: operator, Senders: senders, Domains: domains, Suppressions: suppressions},
-		stored:  stored,
+		account: &waypost.Account{
+			Operator: operator, Senders: senders, Domains: domains, Suppressions: suppressions, Reputation: reputation, Guard: settings.Reputation,
+		},
+		stored: stored,
 	}
 	if known(operator.Gateway) && operatorID != waypost.PlatformOperatorID {
 		allowed, err := d.store.Allowed(ctx, operator.Product)

@@ -100,6 +100,7 @@ func New(o Options) http.Handler {
 	s.registerSuppressions()
 	s.registerWebhooks()
 	s.registerOperators()
+	s.registerReputation()
 	s.registerCredentials()
 	s.registerPlatform()
 	s.registerPlatformSettings()

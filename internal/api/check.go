@@ -119,6 +119,12 @@ func (c *checker) value(s *huma.Schema, optional bool) {
 		if _, err := strconv.ParseInt(string(token[:min(len(token), longest+1)]), 10, 64); err != nil {
 			c.add(validation.MsgExpectedInteger)
 		}
+	case s.Type == huma.TypeNumber && (first == '-' || first >= '0' && first <= '9'):
+		const longest = 32 // digits enough for every number there is
+		token := c.token()
+		if _, err := strconv.ParseFloat(string(token[:min(len(token), longest+1)]), 64); err != nil || len(token) > longest {
+			c.add(validation.MsgExpectedNumber)
+		}
 	case s.Type == huma.TypeBoolean && (first == 't' || first == 'f'):
 		c.skip()
 	default:
@@ -141,6 +147,8 @@ func expected(schemaType string) string {
 		return validation.MsgExpectedString
 	case huma.TypeInteger:
 		return validation.MsgExpectedInteger
+	case huma.TypeNumber:
+		return validation.MsgExpectedNumber
 	case huma.TypeBoolean:
 		return validation.MsgExpectedBoolean
 	default:

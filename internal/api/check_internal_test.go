@@ -131,6 +131,8 @@ func (g *generator) value(s *huma.Schema) any {
 		return g.text(s)
 	case huma.TypeInteger:
 		return rapid.SampledFrom([]any{587, -1, 0}).Draw(g.rt, "integer")
+	case huma.TypeNumber:
+		return rapid.SampledFrom([]any{5, 0.25, -1, 1e-7}).Draw(g.rt, "number")
 	case huma.TypeBoolean:
 		return rapid.Bool().Draw(g.rt, "boolean")
 	}

@@ -42,13 +42,15 @@ type operator struct {
 	Gateway   waypost.GatewayType     `json:"gateway" doc:"The gateway in use; empty if none is bound."`
 	Uncertain waypost.UncertainPolicy `json:"uncertain_policy"`
 	PerMinute int                     `json:"per_minute" doc:"Mails that each node accepts of it a minute; 0 for no limit."`
+	PerDay    int                     `json:"per_day" doc:"Recipients that it may have in 24 hours by the built-in gateway; 0 for as many as its age and record allow."`
+	Trusted   bool                    `json:"trusted" doc:"No such limit, and nothing worse than a warning by the guard of the built-in gateway."`
 	CreatedAt string                  `json:"created_at" format:"date-time"`
 }
 
 func showOperator(o waypost.Operator) operator {
 	return operator{
 		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: o.Product, Contact: o.Contact, Suspended: o.Suspended,
-		Gateway: o.Gateway, Uncertain: o.Uncertain, PerMinute: o.PerMinute, CreatedAt: stamp(o.Created),
+		Gateway: o.Gateway, Uncertain: o.Uncertain, PerMinute: o.PerMinute, PerDay: o.PerDay, Trusted: o.Trusted, CreatedAt: stamp(o.Created),
 	}
 }
 
@@ -74,6 +76,8 @@ type newOperator struct {
 
 	Uncertain waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"Left out: retry."`
 	PerMinute int                     `json:"per_minute,omitempty" doc:"Mails that each node accepts of it a minute; 0 for no limit."`
+	PerDay    int                     `json:"per_day,omitempty" doc:"Recipients in 24 hours by the built-in gateway; 0 for as many as its age and record allow."`
+	Trusted   bool                    `json:"trusted,omitempty" doc:"No such limit, and nothing worse than a warning."`
 }
 
 func (s *server) createOperator(ctx context.Context, c *caller, in *answer[newOperator]) (*answer[operator], error) {
@@ -83,6 +87,7 @@ func (s *server) createOperator(ctx context.Context, c *caller, in *answer[newOp
 	}
 	created, err := s.Accounts.CreateOperator(ctx, c.actor(), account.NewOperator{
 		Name: n.Name, Product: n.Product, Contact: n.Contact, ParentID: n.ParentID, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
+		PerDay: n.PerDay, Trusted: n.Trusted,
 	})
 	if err != nil {
 		return nil, err
@@ -105,6 +110,8 @@ type operatorChange struct {
 	Contact   *string                  `json:"contact,omitempty" maxLength:"254" doc:"Empty for none."`
 	ParentID  *string                  `json:"parent_id,omitempty" maxLength:"100" doc:"The operator that it belongs to; empty for none."`
 	PerMinute *int                     `json:"per_minute,omitempty" doc:"0 for no limit."`
+	PerDay    *int                     `json:"per_day,omitempty" doc:"Recipients in 24 hours by the built-in gateway; 0 for as many as its age and record allow."`
+	Trusted   *bool                    `json:"trusted,omitempty" doc:"No such limit, and nothing worse than a warning."`
 	Suspended *bool                    `json:"suspended,omitempty"`
 	Uncertain *waypost.UncertainPolicy `json:"uncertain_policy,omitempty" enum:"retry,hold,assume_delivered" doc:"What to do if a server took a mail and then did not say so: try again, wait for a person, or believe it."`
 }
@@ -121,6 +128,7 @@ func (s *server) changeOperator(ctx context.Context, c *caller, in *changeOperat
 	}
 	change := account.OperatorChange{
 		ParentID: n.ParentID, Name: n.Name, Product: n.Product, Contact: n.Contact, Uncertain: n.Uncertain, PerMinute: n.PerMinute,
+		PerDay: n.PerDay, Trusted: n.Trusted,
 	}
 	if change != (account.OperatorChange{}) {
 		if err := s.Accounts.ChangeOperator(ctx, c.actor(), in.ID, change); err != nil {

@@ -30,6 +30,7 @@ func (s *server) registerPlatformSettings() {
 type platformSettings struct {
 	Suppression *suppressionSettings `json:"suppression,omitempty"`
 	ReturnPath  *returnPathSettings  `json:"return_path,omitempty"`
+	Reputation  *reputationSettings  `json:"reputation,omitempty"`
 }
 
 // suppressionSettings say how long addresses are suppressed by what happened to mail, and by what
@@ -49,6 +50,21 @@ type suppressionSettings struct {
 type returnPathSettings struct {
 	Courtesy *string `json:"courtesy,omitempty" doc:"What the writer is told in the refusal, in ASCII; empty for a text of ours."`
 	Forward  *bool   `json:"forward,omitempty" doc:"An answer to an operator's mail is forwarded to the operator's contact."`
+}
+
+// reputationSettings are what the guard of the built-in gateway goes by.
+type reputationSettings struct {
+	On             *bool    `json:"on,omitempty" doc:"If not, nobody is judged or limited."`
+	BounceWarn     *float64 `json:"bounce_warn,omitempty" doc:"Percent of recipients whose address does not exist, from which on an operator is warned; 0 for never."`
+	BounceSlow     *float64 `json:"bounce_slow,omitempty" doc:"From which on it is slowed down."`
+	BouncePause    *float64 `json:"bounce_pause,omitempty" doc:"From which on it is paused."`
+	ComplaintWarn  *float64 `json:"complaint_warn,omitempty" doc:"Percent of recipients who call the mail spam, from which on an operator is warned; 0 for never."`
+	ComplaintSlow  *float64 `json:"complaint_slow,omitempty" doc:"From which on it is slowed down."`
+	ComplaintPause *float64 `json:"complaint_pause,omitempty" doc:"From which on it is paused."`
+	Least          *int     `json:"least_recipients,omitempty" doc:"Recipients from which on figures are judged at all."`
+	LeastSpam      *int     `json:"least_complaints,omitempty" doc:"Complaints from which on they are judged at all."`
+	PerMinute      *int     `json:"slow_per_minute,omitempty" doc:"Recipients a minute and node of an operator that is slowed down."`
+	Ramp           *string  `json:"ramp,omitempty" doc:"Recipients a day by age: a line for each step, as '7: 10000' for up to 10,000 until an age of 7 days. There is no limit after the last."`
 }
 
 func showPlatformSettings(p waypost.PlatformSettings) (platformSettings, error) {

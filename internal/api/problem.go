@@ -130,6 +130,9 @@ func (s *server) problem(ctx context.Context, op *huma.Operation, err error) *pr
 	}
 	p := &problem{Code: e.Code, Detail: e.Message}
 	p.Status, p.retryAfter = web.Status(e.Kind)
+	if e.After > 0 {
+		p.retryAfter = max(1, int(e.After.Seconds()))
+	}
 	if p.Code == "" {
 		p.Code = e.Kind.String()
 	}

@@ -43,7 +43,7 @@ func (c tenant) state(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, path := range []string{
-		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/suppressions/exempt", "/v1/webhooks", "/v1/sandbox/messages", "/v1/conservation",
+		"/v1/messages", "/v1/settings/email", "/v1/senders", "/v1/domains", "/v1/suppressions", "/v1/suppressions/exempt", "/v1/webhooks", "/v1/sandbox/messages", "/v1/conservation", "/v1/reputation",
 	} {
 		_, out[path] = request(t, "GET", c.BaseURL+path, c.Key, nil)
 	}
@@ -101,7 +101,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 	ids := map[string]string{
 		"/v1/messages/{id}": waiting.ID, "/v1/messages/{id}/raw": waiting.ID, "/v1/settings/email/test/{id}": test.ID,
 		"/v1/sandbox/messages/{id}": collect(t, boxed.Sandbox(t.Context()))[0].ID,
-		"/v1/operators/{id}":        a.id, "/v1/operators/{id}/credentials": a.id, "/v1/operators/{id}/credentials/{credential_id}": a.id,
+		"/v1/operators/{id}":        a.id, "/v1/operators/{id}/credentials": a.id, "/v1/operators/{id}/reputation": a.id, "/v1/operators/{id}/reputation/lift": a.id, "/v1/operators/{id}/credentials/{credential_id}": a.id,
 	}
 	for _, path := range []string{"", "/enable", "/disable", "/rotate", "/test", "/calls", "/calls/{call_id}", "/calls/{call_id}/resend", "/replay", "/replays"} {
 		ids["/v1/webhooks/{id}"+path] = hook.ID

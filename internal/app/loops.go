@@ -14,15 +14,16 @@ import (
 
 // How often the server looks after itself.
 const (
-	watchEvery     = 500 * time.Millisecond // changes by other processes take effect within a second
-	gaugeEvery     = 15 * time.Second
-	diskEvery      = 2 * time.Second
-	choreEvery     = time.Second
-	retentionEvery = 5 * time.Minute
-	auditEvery     = time.Hour
-	removeEvery    = 5 * time.Second
-	refreshEvery   = time.Minute
-	usedEvery      = 20 * time.Second
+	watchEvery      = 500 * time.Millisecond // changes by other processes take effect within a second
+	gaugeEvery      = 15 * time.Second
+	diskEvery       = 2 * time.Second
+	choreEvery      = time.Second
+	retentionEvery  = 5 * time.Minute
+	auditEvery      = time.Hour
+	reputationEvery = time.Minute
+	removeEvery     = 5 * time.Second
+	refreshEvery    = time.Minute
+	usedEvery       = 20 * time.Second
 )
 
 // startLoops starts what runs beside the listeners until Stop.
@@ -105,6 +106,11 @@ func (a *App) gauges(ctx context.Context) {
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
 	}
+	if counts, err := a.System.ReputationCounts(ctx); err == nil {
+		for _, level := range waypost.ReputationLevels()[1:] {
+			a.Metrics.OperatorsAt(level, counts[level])
+		}
+	}
 	a.Metrics.SitesSlowed(a.Queue.Slowed())
 	if events, failing, err := a.System.WebhookLoad(ctx); err == nil {
 		a.Metrics.WebhookLoad(events, failing)
@@ -120,6 +126,7 @@ func (a *App) chores(ctx context.Context) {
 		wanted func(context.Context) (bool, error) // nil: always
 	}{
 		{"retention", retentionEvery, a.retain, nil},
+		{"reputation", reputationEvery, a.judge, nil},
 		{"audit", auditEvery, a.audit, nil},
 		{"deleted operators", removeEvery, a.removeOperators, a.anyRemovals},
 	} {

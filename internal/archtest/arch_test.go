@@ -38,7 +38,7 @@ func levels() map[string]level {
 		"waypost": nouns,
 
 		"message": leaves, "render": leaves, "dkim": leaves, "dns": leaves, "smtpc": leaves, "guard": leaves,
-		"classify": leaves, "secret": leaves, "route": leaves, "obs": leaves, "web": leaves, "limit": leaves, "provider": leaves,
+		"classify": leaves, "secret": leaves, "route": leaves, "obs": leaves, "web": leaves, "limit": leaves, "reputation": leaves, "provider": leaves,
 		"unsubscribe": leaves, "sheet": leaves,
 
 		"store": storage,

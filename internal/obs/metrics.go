@@ -42,6 +42,7 @@ type Metrics struct {
 	hooks        *prometheus.HistogramVec
 	hookEvents   prometheus.Gauge
 	hooksFailing prometheus.Gauge
+	levels       *prometheus.GaugeVec
 }
 
 // NewMetrics returns the metrics of a server of a version, all at zero, with those
@@ -101,6 +102,10 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_smtpd_total",
 			Help: "What happened at the SMTP listeners: connections, logins and messages, by result.",
 		}, []string{"what", "result"}),
+		levels: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waypost_operators_by_level",
+			Help: "Operators whom the built-in gateway has warned, slowed down or paused, by level.",
+		}, []string{"level"}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
@@ -131,7 +136,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.slowed, m.hooks, m.hookEvents, m.hooksFailing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.slowed, m.levels, m.hooks, m.hookEvents, m.hooksFailing, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -283,4 +288,12 @@ func (m *Metrics) WebhookLoad(events, failing int64) {
 // handler serves the registry in the formats Prometheus asks for.
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// OperatorsAt sets the number of operators at a level of the built-in gateway.
+func (m *Metrics) OperatorsAt(level waypost.ReputationLevel, operators int64) {
+	if m == nil {
+		return
+	}
+	m.levels.WithLabelValues(string(level)).Set(float64(operators))
 }

@@ -74,7 +74,7 @@ func (q *request) fieldLabel(field string) string {
 	key, ok := map[string]string{
 		"name": "people.name", "email": "people.email", "login": "people.login", "role": "people.role", "language": "people.language", "time_zone": "account.zone",
 		"product": "operators.product", "contact": "operators.contact", "uncertain": "operators.uncertain", "gateway": "operators.gateway",
-		"per_minute": "operators.per_minute", "parent": "operators.parent", "reply_to": "email.reply_to", "username": "email.username",
+		"per_minute": "operators.per_minute", "per_day": "operators.per_day", "parent": "operators.parent", "reply_to": "email.reply_to", "username": "email.username",
 	}[field]
 	if ok {
 		return q.T(key)
@@ -107,6 +107,10 @@ func (q *request) fieldValue(field string, value any) string {
 	case "per_minute":
 		if text == "0" {
 			return q.T("operators.no_limit")
+		}
+	case "per_day":
+		if text == "0" {
+			return q.T("operators.by_age")
 		}
 	case "language":
 		for _, l := range locale.Languages() {

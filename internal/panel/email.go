@@ -165,6 +165,11 @@ func (q *request) showEmail(status int, saved account.Settings, f emailForm, pro
 		InUse: q.inUse(saved), Failing: q.failing(saved), Warnings: q.emailWarnings(saved, f), Presets: q.presets(f.preset),
 		Fields: q.emailFields(saved, f, problems),
 	}
+	reputation, err := q.reputation(q.account)
+	if err != nil {
+		return err
+	}
+	v.Reputation = reputation
 	return q.showStatus(status, q.T("email.title"), view.EmailPage(q.frame(""), v))
 }
 

@@ -45,8 +45,8 @@ func (p *panel) testEmail(q *request) error {
 			return q.refuseTest(f, map[string]string{"to": q.T("email.wrong_to")})
 		case e.Kind == waypost.RateLimited:
 			return q.refuseTest(f, map[string]string{"to": q.T("test.too_many")})
-		case e.Code == "operator_suspended": // no choice of a gateway would help
-			return q.refuseTest(f, map[string]string{"gateway": q.T("problem.operator_suspended")})
+		case e.Code == "operator_suspended", e.Code == "gateway_paused": // no gateway is not what is wrong
+			return q.refuseTest(f, map[string]string{"gateway": q.T("problem." + e.Code)})
 		case e.Kind == waypost.NoGateway:
 			return q.refuseTest(f, map[string]string{"gateway": q.T("email.warn_none")})
 		default:

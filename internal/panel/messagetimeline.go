@@ -64,7 +64,7 @@ func (q *request) explainWait(v *view.Delivery, d *waypost.Delivery) {
 		v.Waiting = q.explainSlowed(w)
 	}
 	switch w.Reason {
-	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitNoServer, waypost.WaitRelayFailing:
+	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitPaused, waypost.WaitSlowedDown, waypost.WaitNoServer, waypost.WaitRelayFailing:
 		v.Fix = "/settings/email"
 	default:
 	}

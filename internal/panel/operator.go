@@ -24,7 +24,7 @@ func (p *panel) operatorPage(q *request) error {
 	}
 	v := view.Operator{
 		ID: a.ID, Name: a.Name, Suspended: a.Suspended, Platform: a.ID == waypost.PlatformOperatorID, Write: q.mayWrite(), Facts: q.operatorFacts(a),
-		States: q.operatorStates(a.Suspended, a.Gateway, a.Withdrawn, a.RelayHealth.FailingSince),
+		States: q.operatorStates(a.Suspended, a.Gateway, a.Withdrawn, a.RelayHealth.FailingSince, a.Level()),
 	}
 	v.Enter = v.Write && (!v.Platform || ownerOnly.allows(q.session))
 	if a.ParentID != "" {
@@ -37,6 +37,12 @@ func (p *panel) operatorPage(q *request) error {
 	}
 	if a.Suspended {
 		v.Attention = append(v.Attention, view.Attention{Kind: "warning", Title: q.T("operators.suspended"), Text: q.T("operators.suspended_about")})
+	}
+	if v.Reputation, err = q.reputation(a); err != nil {
+		return err
+	}
+	if v.Reputation != nil && v.Write && a.Reputation.Now() != waypost.LevelOK {
+		v.Reputation.Path, v.Reputation.LiftAsk = "/platform/operators/"+a.ID+"/lift", q.T("reputation.lift_ask", "Operator", a.Name)
 	}
 	if err := p.operatorMail(q, &v); err != nil {
 		return err
@@ -65,6 +71,7 @@ func (q *request) operatorFacts(a *waypost.Account) []view.OperatorFact {
 		{Label: q.T("operators.contact"), Value: contact},
 		{Label: q.T("operators.uncertain"), Value: q.Label("uncertain_policy", string(a.Uncertain))},
 		{Label: q.T("operators.per_minute"), Value: limit},
+		{Label: q.T("operators.per_day"), Value: q.dayLimit(a, q.panel.Now())},
 		{Label: q.T("operators.created"), Value: q.Moment(a.Created)},
 		{Label: q.T("operators.identifier"), Value: a.ID, Mono: true},
 	}

@@ -23,6 +23,7 @@ func (p *panel) operatorsRoutes() []page {
 		{"GET /platform/operators/{id}/edit", platformWrite, p.editOperatorPage},
 		{"POST /platform/operators/{id}/suspend", platformWrite, p.suspendOperator},
 		{"POST /platform/operators/{id}/resume", platformWrite, p.resumeOperator},
+		{"POST /platform/operators/{id}/lift", platformWrite, p.liftReputation},
 		{"GET /platform/operators/{id}/delete", platformWrite, p.deleteOperatorPage},
 		{"POST /platform/operators/{id}/delete", platformWrite, p.deleteOperator},
 		{"POST /platform/operators/{id}/enter", platformWrite, p.enterOperator},
@@ -91,14 +92,14 @@ func (p *panel) operatorRows(q *request, found []waypost.OperatorEntry) ([]view.
 			row.Accepted = q.N("operators.accepted", c.Accepted)
 			row.Ended = q.T("operators.ended", "Delivered", q.Number(c.Delivered), "Bounced", q.Number(c.Bounced))
 		}
-		row.States = q.operatorStates(o.Suspended, o.Gateway, o.Withdrawn, o.FailingSince)
+		row.States = q.operatorStates(o.Suspended, o.Gateway, o.Withdrawn, o.FailingSince, o.Level)
 		rows = append(rows, row)
 	}
 	return rows, nil
 }
 
 // operatorStates says in a word or two how an operator stands.
-func (q *request) operatorStates(suspended bool, g waypost.GatewayType, withdrawn bool, failing time.Time) []view.State {
+func (q *request) operatorStates(suspended bool, g waypost.GatewayType, withdrawn bool, failing time.Time, level waypost.ReputationLevel) []view.State {
 	var list []view.State
 	add := func(state, label string) { list = append(list, view.State{State: state, Label: label}) }
 	if suspended {
@@ -111,6 +112,8 @@ func (q *request) operatorStates(suspended bool, g waypost.GatewayType, withdraw
 		add("error", q.T("operators.withdrawn"))
 	case g == waypost.GatewaySMTP && !failing.IsZero():
 		add("failing", q.T("operators.failing"))
+	case g == waypost.GatewayBuiltin && level.Rank() > 0:
+		list = append(list, q.levelState(level))
 	}
 	if len(list) == 0 {
 		add("active", q.T("operators.active"))
@@ -128,7 +131,8 @@ func (q *request) removal(o waypost.RemovedOperator) view.Removal {
 
 // operatorInput is what was typed about an operator.
 type operatorInput struct {
-	id, name, product, contact, parent, uncertain, perMinute string
+	id, name, product, contact, parent, uncertain, perMinute, perDay string
+	trusted                                                          bool
 }
 
 func (p *panel) newOperatorPage(q *request) error {
@@ -143,17 +147,23 @@ func (p *panel) newOperatorPage(q *request) error {
 func (q *request) typedOperator() operatorInput {
 	return operatorInput{
 		name: q.value("name"), product: q.value("product"), contact: q.value("contact"), parent: q.value("parent"), uncertain: q.value("uncertain"),
-		perMinute: q.value("per_minute"),
+		perMinute: q.value("per_minute"), perDay: q.value("per_day"), trusted: q.value("trusted") == "true",
 	}
 }
 
-// limit reads the limit; what is no number is wrong.
-func (in operatorInput) limit() (n int, ok bool) {
-	if in.perMinute == "" {
-		return 0, true
+// limits reads the limits; what is no number is wrong.
+func (in operatorInput) limits(q *request) (perMinute, perDay int, w *wrong) {
+	read := func(field, text string) int {
+		if text == "" {
+			return 0
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil && w == nil {
+			w = wrongField(field, q.T("problem.field_"+field))
+		}
+		return n
 	}
-	n, err := strconv.Atoi(in.perMinute)
-	return n, err == nil
+	return read("per_minute", in.perMinute), read("per_day", in.perDay), w
 }
 
 func (p *panel) showOperatorForm(q *request, in operatorInput, w *wrong) error {
@@ -176,6 +186,11 @@ func (p *panel) showOperatorForm(q *request, in operatorInput, w *wrong) error {
 			Name: "per_minute", Label: q.T("operators.per_minute"), Hint: q.T("operators.per_minute_hint"), Value: in.perMinute, Error: w.text("per_minute"),
 			Mode: "numeric", Max: 10,
 		},
+		PerDay: view.Field{
+			Name: "per_day", Label: q.T("operators.per_day"), Hint: q.T("operators.per_day_hint"), Value: in.perDay, Error: w.text("per_day"),
+			Mode: "numeric", Max: 12,
+		},
+		Trusted: view.Field{Name: "trusted", Label: q.T("operators.trusted"), Hint: q.T("operators.trusted_hint"), Value: strconv.FormatBool(in.trusted)},
 	}
 	for _, product := range waypost.Products() {
 		f.Product.Options = append(f.Product.Options, view.Option{Value: string(product), Label: q.Label("product", string(product))})
@@ -196,9 +211,9 @@ func (p *panel) showOperatorForm(q *request, in operatorInput, w *wrong) error {
 
 func (p *panel) createOperator(q *request) error {
 	in := q.typedOperator()
-	perMinute, ok := in.limit()
-	if !ok {
-		return p.showOperatorForm(q, in, wrongField("per_minute", q.T("problem.field_per_minute")))
+	perMinute, perDay, wrong := in.limits(q)
+	if wrong != nil {
+		return p.showOperatorForm(q, in, wrong)
 	}
 	parent, err := p.operatorCalled(q.Context(), in.parent)
 	if waypost.KindOf(err) == waypost.NotFound {
@@ -210,6 +225,7 @@ func (p *panel) createOperator(q *request) error {
 	o, err := p.Accounts.CreateOperator(q.Context(), q.by(), account.NewOperator{
 		Name: in.name, Product: waypost.Product(in.product), Contact: in.contact, ParentID: parent,
 		Uncertain: waypost.UncertainPolicy(in.uncertain), PerMinute: perMinute,
+		PerDay: perDay, Trusted: in.trusted,
 	})
 	if err != nil {
 		w, err := q.wrongOperator(err, in)
@@ -223,7 +239,7 @@ func (p *panel) createOperator(q *request) error {
 
 // wrongOperator is what is wrong with what was typed.
 func (q *request) wrongOperator(err error, in operatorInput) (*wrong, error) {
-	w, err := q.wrong(err, "name", "product", "contact", "parent_id", "uncertain", "per_minute")
+	w, err := q.wrong(err, "name", "product", "contact", "parent_id", "uncertain", "per_minute", "per_day")
 	if err == nil && in.name == "" {
 		w.texts["name"] = q.T("operators.name_missing")
 	}
@@ -267,9 +283,12 @@ func (p *panel) editOperatorPage(q *request) error {
 	if err != nil {
 		return err
 	}
-	in := operatorInput{id: o.ID, parent: p.operatorName(q, o.ParentID), name: o.Name, product: string(o.Product), contact: o.Contact, uncertain: string(o.Uncertain)}
+	in := operatorInput{id: o.ID, parent: p.operatorName(q, o.ParentID), name: o.Name, product: string(o.Product), contact: o.Contact, uncertain: string(o.Uncertain), trusted: o.Trusted}
 	if o.PerMinute > 0 {
 		in.perMinute = strconv.Itoa(o.PerMinute)
+	}
+	if o.PerDay > 0 {
+		in.perDay = strconv.Itoa(o.PerDay)
 	}
 	return p.showOperatorForm(q, in, nil)
 }
@@ -281,9 +300,9 @@ func (p *panel) changeOperator(q *request) error {
 	}
 	in := q.typedOperator()
 	in.id = o.ID
-	perMinute, ok := in.limit()
-	if !ok {
-		return p.showOperatorForm(q, in, wrongField("per_minute", q.T("problem.field_per_minute")))
+	perMinute, perDay, wrong := in.limits(q)
+	if wrong != nil {
+		return p.showOperatorForm(q, in, wrong)
 	}
 	parent := o.ParentID // several may have its name
 	if in.parent != p.operatorName(q, parent) {
@@ -299,6 +318,7 @@ func (p *panel) changeOperator(q *request) error {
 		ParentID: &parent,
 		Name:     &in.name, Product: new(waypost.Product(in.product)), Contact: &in.contact,
 		Uncertain: new(waypost.UncertainPolicy(in.uncertain)), PerMinute: &perMinute,
+		PerDay: &perDay, Trusted: &in.trusted,
 	})
 	if err != nil {
 		w, err := q.wrongOperator(err, in)

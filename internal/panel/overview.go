@@ -104,6 +104,9 @@ func (q *request) gatewayHealth() view.GatewayHealth {
 		h.State, h.Label = "missing", q.T("overview.gateway_no_server")
 	case a.Gateway == waypost.GatewaySMTP && a.RelayHealth.Failing():
 		h.State, h.Label, h.Why = "failing", q.T("overview.gateway_failing", "Since", q.Moment(a.RelayHealth.FailingSince)), a.RelayHealth.Reason
+	case a.Level() != waypost.LevelOK && !q.panel.Platform.Sandbox():
+		level := q.levelState(a.Level())
+		h.State, h.Label = level.State, level.Label
 	case a.Gateway == waypost.GatewayBuiltin && q.panel.Platform.Sandbox():
 		h.State, h.Label, h.Path = "warning", q.T("overview.gateway_sandbox"), "/mailbox"
 	}
@@ -222,6 +225,13 @@ func (q *request) gatewayAttention() []view.Attention {
 		failing := settings(q.T("attention.failing_title"), q.T("attention.failing", "Since", q.Moment(h.FailingSince), "Next", q.Clock(h.NextProbe)))
 		failing.Quote = h.Reason
 		list = append(list, failing)
+	case a.Level() != waypost.LevelOK && !q.panel.Platform.Sandbox():
+		level := settings(q.Label("reputation_title", string(a.Level())), q.levelText(a))
+		level.Path = "/settings/email#reputation"
+		if a.Level() == waypost.LevelWarned {
+			level.Kind = "warning"
+		}
+		list = append(list, level)
 	}
 	return list
 }

@@ -224,6 +224,8 @@ func (p *panel) trouble(q *request) ([]view.TroubleList, error) {
 				if o.Withdrawn {
 					row.Text = q.T("platform.withdrawn", "Gateway", q.Label("gateway", gatewayName(o.Gateway)), "Product", q.Label("product", string(o.Product)))
 				}
+			case waypost.TroubleGuard:
+				row.Text = q.Label("reputation_level", string(o.Level))
 			case waypost.TroubleSuspended:
 			}
 			list.Rows = append(list.Rows, row)

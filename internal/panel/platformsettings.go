@@ -45,6 +45,13 @@ func settingsForms() []settingsForm {
 		{waypost.SettingsSuppression, []settingsValue{
 			number("hard_hours"), number("hard_most_hours"), number("soft_hours"), number("soft_count"), number("soft_within_hours"), number("complaint_hours"), number("unsubscribe_hours"),
 		}},
+		{waypost.SettingsReputation, []settingsValue{
+			{"on", inputCheck},
+			number("bounce_warn"), number("bounce_slow"), number("bounce_pause"),
+			number("complaint_warn"), number("complaint_slow"), number("complaint_pause"), number("least_recipients"), number("least_complaints"),
+			number("slow_per_minute"),
+			{"ramp", inputLines},
+		}},
 		{waypost.SettingsReturnPath, []settingsValue{{"courtesy", inputLines}, {"forward", inputCheck}}},
 	}
 }

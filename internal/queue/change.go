@@ -97,7 +97,7 @@ func (q *Queue) unpark(ctx context.Context) {
 			continue
 		}
 		a := accounts[k.key.OperatorID]
-		if a == nil || k.key.Lane == 0 || (!a.Suspended && routeOf(q.o.Platform, a, k.key, now).Route != "") {
+		if a == nil || k.key.Lane == 0 || (!securityOnly(a, k.key) && !k.hasTurn(a, now) && routeOf(q.o.Platform, a, k.key, now).Route != "") {
 			q.dueNow(k, now)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/route"
@@ -109,13 +108,18 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 		c.due, c.parked, c.again = true, true, parkUntil(decision, now)
 		return
 	}
+	turn, security := q.turn(k, a, decision, now), securityOnly(a, k.key)
+	early := turn.After(now)
 	limit := q.promise(k, decision, now, c)
 	if c.wait != nil {
 		return
 	}
+	if !turn.IsZero() && !early {
+		limit = 1
+	}
 	rows, err := q.store.Claim(ctx, system.Claim{
 		Key: k.key, Incarnation: q.lease.incarnation, Limit: limit, Now: now,
-		RetryAt: now.Add(backoff(waypost.LaneOfRank(k.key.Lane), 1)), SecurityOnly: a.Suspended,
+		RetryAt: now.Add(backoff(waypost.LaneOfRank(k.key.Lane), 1)), SecurityOnly: security || early,
 		Companions: decision.Route == waypost.RouteRelay,
 	})
 	switch {
@@ -126,9 +130,24 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 		c.again = soon
 	case len(rows) > 0:
 		c.due, c.jobs = true, group(k, a, c.dest, rows, decision)
-	case a.Suspended: // what is due is not security mail
+		if !early {
+			q.endPace(k, true)
+		}
+	case early:
+		next, err := q.store.NextDue(ctx, k.key)
+		if err == nil && (next.IsZero() || next.After(turn)) { // somebody else may have the turn
+			q.endPace(k, false)
+			c.again = next
+			return
+		}
+		c.due, c.parked, c.again = true, true, parkUntil(decision, now) // for security mail of other nodes
+		if turn.Before(c.again) {
+			c.again = turn
+		}
+	case security: // what is due is not security mail
 		c.due, c.parked, c.again = true, true, parkUntil(decision, now)
 	default:
+		q.endPace(k, false)
 		c.again, err = q.store.NextDue(ctx, k.key)
 		if err != nil || (!c.again.IsZero() && !c.again.After(now)) { // expired ones, which Expire takes
 			c.again = soon
@@ -159,11 +178,11 @@ func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time, c *
 	return limit
 }
 
-// routeOf picks the route of a key's mail. A suspended operator's security mail still
-// goes, so its keys are asked about as if all of it were that.
+// routeOf picks the route of a key's mail. The security mail of an operator that is suspended
+// or paused still goes, so its keys are asked about as if all of it were that.
 func routeOf(p route.Platform, a *waypost.Account, k system.Key, now time.Time) route.Decision {
-	mail := route.Mail{Test: strings.HasPrefix(k.Site, waypost.TestSite)}
-	if a.Suspended {
+	mail := route.Mail{Test: isTestSite(k.Site)}
+	if securityOnly(a, k) {
 		mail.Kind = waypost.KindSecurity
 	}
 	return route.Pick(p, a, mail, now)

@@ -27,6 +27,7 @@ type keyState struct {
 	missed   time.Time    // when rows fall due that a claim under way may not have seen
 	listed   place        // where it waits
 	from     *destination // that woke it and holds a slot for it
+	turn     keyTurn      // of an operator that is slowed down
 
 	at   time.Time // when to look again, if slot is not 0
 	slot int       // its place in the timers, counted from 1

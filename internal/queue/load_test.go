@@ -381,8 +381,10 @@ func (w *world) storm(seed uint64) {
 			action := []store.ControlAction{store.Cancel, store.Hold, store.Release, store.Retry}[random.IntN(4)]
 			_, _ = w.db.Store.Control(context.Background(), waypost.CommandLine(), d.OperatorID, d.ID, action, time.Now()) // refused where it does not fit
 			w.q.Changed(context.Background())
-		case n < 13:
+		case n < 12:
 			w.account(op, func(a *waypost.Account) { a.Suspended = !a.Suspended })
+		case n < 13:
+			w.account(op, level(waypost.ReputationLevels()[random.IntN(4)], 1+random.IntN(60)))
 		case n < 14:
 			w.account(op, func(a *waypost.Account) {
 				switch {
@@ -423,7 +425,7 @@ func (w *world) storm(seed uint64) {
 	w.store.mu.Unlock()
 	calm.Store(true)
 	for _, op := range operators {
-		w.accounts.change(op, func(a *waypost.Account) { a.Suspended = false })
+		w.accounts.change(op, func(a *waypost.Account) { a.Suspended, a.Reputation.Level = false, waypost.LevelOK })
 	}
 	w.q.Changed(context.Background())
 	w.pass(2 * time.Minute)

@@ -103,6 +103,7 @@ type Queue struct {
 	held     int                    // deliveries in memory, started or not
 	claims   int                    // under way
 	claiming map[string]int         // claims under way, by operator
+	paces    map[string]*pace       // of operators that are slowed down
 	worked   time.Time              // when something got through last
 	cutOff   bool                   // it was logged that nothing does
 	stopping bool
@@ -147,6 +148,7 @@ func New(o Options) *Queue {
 		dests:    map[string]*destination{},
 		sites:    newSites(),
 		claiming: map[string]int{},
+		paces:    map[string]*pace{},
 		control:  map[string]string{},
 		ours:     map[string]bool{},
 		unsaved:  map[*system.Finish]*unsavedMark{},

@@ -36,7 +36,7 @@ func (q *Queue) Reserve(a *waypost.Account, m *waypost.Message, deliveries []way
 	var share *content
 	if once == nil {
 		decision = route.Pick(q.o.Platform, a, route.Mail{Kind: m.Kind, Test: m.Test}, now)
-		if decision.Route == "" || decision.Probe {
+		if decision.Route == "" || decision.Probe || (m.Kind != waypost.KindSecurity && pacedTo(a, m.Lane.Rank(), decision.Route) > 0) {
 			return refused, false
 		}
 		if share = q.budget[m.Lane.Rank()].try(a.ID, m.Size); share == nil {

@@ -221,7 +221,9 @@ func (q *Queue) reroute(ctx context.Context, r *result, now time.Time) bool {
 	return true
 }
 
-func isTest(d *waypost.Delivery) bool { return strings.HasPrefix(d.Site, waypost.TestSite) }
+func isTest(d *waypost.Delivery) bool { return isTestSite(d.Site) }
+
+func isTestSite(site string) bool { return strings.HasPrefix(site, waypost.TestSite) }
 
 // load reads a message that is not in memory, waiting for room in the budget.
 func (q *Queue) load(ctx context.Context, j *job) (*waypost.Message, error) {

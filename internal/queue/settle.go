@@ -36,6 +36,7 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 		f.State, f.Event, f.Cause = waypost.Delivered, waypost.EventDelivered, ""
 	case waypost.OutcomePermanent:
 		f.State, f.Event, f.Symptom = waypost.Bounced, waypost.EventBounced, symptom(a)
+		f.BadAddress = badAddress(a)
 	case waypost.OutcomeRouteDown:
 		f.Event, f.NextAt = waypost.EventDeferred, routeBack
 		if routeBack.IsZero() {
@@ -97,6 +98,14 @@ func settleOnce(f *system.Finish, a waypost.Attempt) {
 		f.State, f.Event = waypost.Expired, waypost.EventExpired
 	}
 	f.NextAt = f.At
+}
+
+// badAddress reports whether a bounce is for an address or a domain that does not exist: what
+// the built-in gateway holds against an operator. What is blocked for our reputation, or a
+// mailbox that is full, is not.
+func badAddress(a waypost.Attempt) bool {
+	cause := classify.Cause(a.Cause)
+	return cause == classify.BadMailbox || cause == classify.BadDomain
 }
 
 // symptom is what a bounce for a cause says about the address. Only what is the recipient's

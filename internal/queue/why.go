@@ -49,6 +49,9 @@ func (q *Queue) Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait {
 			Text: "next try at " + stamp(d.NextAt) + ": " + orText(d.Reason, "the last try did not get through"),
 		}
 	}
+	if w, ok := q.waitsForPace(a, d, decision, now); ok {
+		return w
+	}
 	return q.waitsForRoom(d, decision, now)
 }
 

@@ -77,7 +77,7 @@ func Pick(p Platform, a *waypost.Account, m Mail, now time.Time) Decision {
 	case waypost.GatewaySMTP:
 		return pickRelay(a, now)
 	case waypost.GatewayBuiltin:
-		return pickBuiltin(p)
+		return pickBuiltin(p, a, m)
 	default:
 		return Decision{Why: "no gateway is bound", Wait: waypost.WaitNoGateway}
 	}
@@ -102,12 +102,22 @@ func pickRelay(a *waypost.Account, now time.Time) Decision {
 	return Decision{Route: waypost.RouteRelay, Relay: a.Relay, Why: "the operator's SMTP server"}
 }
 
-func pickBuiltin(p Platform) Decision {
+func pickBuiltin(p Platform, a *waypost.Account, m Mail) Decision {
 	if p.Sandbox() {
 		return Decision{Route: waypost.RouteSandbox, Why: "no platform domain is set"}
+	}
+	if a.Paused() && m.Kind != waypost.KindSecurity {
+		return Decision{Why: "the operator is paused on the built-in gateway: " + pausedFor(a.Reputation.Why), Wait: waypost.WaitPaused}
 	}
 	if p.Upstream != nil && p.UpstreamMode == UpstreamInstead {
 		return Decision{Route: waypost.RouteUpstream, Relay: p.Upstream, Why: "the platform's upstream relay"}
 	}
 	return Decision{Route: waypost.RouteDirect, Why: "the built-in gateway"}
+}
+
+func pausedFor(why waypost.ReputationCause) string {
+	if why == waypost.CauseComplaints {
+		return "too many recipients called its mail spam"
+	}
+	return "too much of its mail went to addresses that do not exist"
 }

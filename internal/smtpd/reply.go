@@ -56,6 +56,9 @@ func replyFor(err error) reply {
 			r.code = invalidCode(e.SMTP)
 		}
 	}
+	if r.enhanced == "4.5.3" { // too many recipients (RFC 5321 section 4.5.3.1.10)
+		r.code = 452
+	}
 	if r.text == "" {
 		r.text = "Refused"
 	}
@@ -73,9 +76,8 @@ func inboundReplyFor(err error) reply {
 		r.text = safeLines(e.Message)
 	}
 	if waypost.KindOf(err) == waypost.RateLimited {
-		r.code = 450
-		if r.enhanced == "4.5.3" {
-			r.code = 452
+		if r.code != 452 {
+			r.code = 450
 		}
 	}
 	return r

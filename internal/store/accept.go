@@ -22,6 +22,7 @@ type Accepting struct {
 	Bodies      []Body
 	Deliveries  []waypost.Delivery // states queued or suppressed
 	Events      []waypost.Event    // one for each suppressed delivery; the accepted event is made here
+	Builtin     bool               // it leaves by the built-in gateway, as things stand
 	EraseAt     time.Time          // when content goes
 	Idempotency *Idempotency       // nil for none
 	Audit       []waypost.AuditEntry
@@ -87,6 +88,9 @@ func (s *Store) applyAccepts(ctx context.Context, tx *engine.Tx, group []*Accept
 		for i := range a.Deliveries {
 			d := &a.Deliveries[i]
 			count[d.MessageID]++
+			if a.Builtin && d.State == waypost.Queued && d.Kind != waypost.KindSecurity && d.Kind != waypost.KindTest {
+				tally.BuiltinAccepted(d.OperatorID, d.Kind, a.At, 1)
+			}
 			deliveries = appendDelivery(deliveries, d)
 			if d.State != waypost.Queued {
 				tally.Moved(d.OperatorID, d.Kind, waypost.Queued, d.State, a.At, 1)

@@ -41,6 +41,15 @@ func (c *Changes) EventOf(e waypost.Event, kind waypost.Kind, from, to waypost.S
 	c.events = append(c.events, e)
 }
 
+// Builtin counts what became of a delivery on the built-in gateway in the hour in which it
+// ended there. Mail over other routes and tests do not count.
+func (c *Changes) Builtin(d *waypost.Delivery, route waypost.RouteKind, ended, now time.Time, f waypost.GatewayFigures) {
+	if f == (waypost.GatewayFigures{}) || d.Kind == waypost.KindTest || (route != waypost.RouteDirect && route != waypost.RouteUpstream) {
+		return
+	}
+	c.tally.Builtin(d.OperatorID, d.Kind, ended, now, f)
+}
+
 // Write writes all of it under a node's name.
 func (c *Changes) Write(ctx context.Context, tx *engine.Tx, node string, now time.Time) error {
 	for _, id := range c.secrets {

@@ -54,6 +54,8 @@ func operatorChange(was, is waypost.Operator) (action string, detail waypost.Det
 		waypost.ChangeDetail("uncertain", was.Uncertain, is.Uncertain),
 		waypost.ChangeDetail("gateway", was.Gateway, is.Gateway),
 		waypost.ChangeDetail("per_minute", was.PerMinute, is.PerMinute),
+		waypost.ChangeDetail("per_day", was.PerDay, is.PerDay),
+		trustDetail(was.Trusted, is.Trusted),
 	)
 }
 
@@ -62,7 +64,18 @@ func updateOperator(ctx context.Context, q *tenantsql.Queries, operatorID string
 		ID: operatorID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
 		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
 		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, PerMinute: int64(o.PerMinute),
+		PerDay: int64(o.PerDay), Trusted: o.Trusted,
 	})
+}
+
+func trustDetail(was, is bool) waypost.Detail {
+	switch {
+	case is && !was:
+		return waypost.NewDetail(waypost.DetailTrusted)
+	case was && !is:
+		return waypost.NewDetail(waypost.DetailNotTrusted)
+	}
+	return ""
 }
 
 // OperatorOf is an operator as its row has it; store/system reads the same rows.
@@ -71,7 +84,7 @@ func OperatorOf(row tenantsql.Operator) waypost.Operator {
 		ID: row.ID, ParentID: row.ParentID, Name: row.Name, Product: waypost.Product(row.Product), Contact: row.Contact,
 		Suspended: row.Suspended, Gateway: waypost.GatewayType(row.Gateway), Uncertain: waypost.UncertainPolicy(row.UncertainPolicy),
 		ReplyTo: row.ReplyTo, Signature: waypost.Signature{Text: row.SignatureText, HTML: row.SignatureHtml},
-		PerMinute: int(row.PerMinute), Created: waypost.FromMillis(row.Created),
+		PerMinute: int(row.PerMinute), PerDay: int(row.PerDay), Trusted: row.Trusted, Created: waypost.FromMillis(row.Created),
 	}
 }
 

@@ -62,8 +62,21 @@ func (c Counts) Final() int64 {
 // Tally gathers the counter changes of one transaction, so that each counter row is
 // written once however many deliveries changed. Its zero value is empty.
 type Tally struct {
-	byOperator map[string]*Counts
-	byHour     map[hourKey]*Counts
+	byOperator map[string]*operatorCounts
+	byHour     map[hourKey]*hourCounts
+}
+
+// operatorCounts are the changes of a counter row.
+type operatorCounts struct {
+	Counts
+	builtinAt time.Time // when the built-in gateway's figures changed; zero if they did not
+}
+
+// hourCounts are the changes of a rollup row.
+type hourCounts struct {
+	Counts
+	accepted int64 // recipients for the built-in gateway
+	builtin  waypost.GatewayFigures
 }
 
 type hourKey struct {
@@ -86,7 +99,7 @@ func (t *Tally) Moved(operator string, kind waypost.Kind, from, to waypost.State
 		return
 	}
 	total, hour := t.rows(operator, kind, at)
-	for _, c := range []*Counts{total, hour} {
+	for _, c := range []*Counts{&total.Counts, &hour.Counts} {
 		if left := c.Of(from); left != nil {
 			*left -= n
 		}
@@ -96,20 +109,36 @@ func (t *Tally) Moved(operator string, kind waypost.Kind, from, to waypost.State
 	}
 }
 
-func (t *Tally) rows(operator string, kind waypost.Kind, at time.Time) (total, hour *Counts) {
+// BuiltinAccepted counts n recipients that are to leave by the built-in gateway.
+func (t *Tally) BuiltinAccepted(operator string, kind waypost.Kind, at time.Time, n int64) {
+	_, hour := t.rows(operator, kind, at)
+	hour.accepted += n
+}
+
+// Builtin counts what became of mail on the built-in gateway, in the hour in which it ended
+// there, however late it was found out.
+func (t *Tally) Builtin(operator string, kind waypost.Kind, ended, now time.Time, f waypost.GatewayFigures) {
+	total, hour := t.rows(operator, kind, ended)
+	hour.builtin.Add(f)
+	if now.After(total.builtinAt) {
+		total.builtinAt = now
+	}
+}
+
+func (t *Tally) rows(operator string, kind waypost.Kind, at time.Time) (total *operatorCounts, hour *hourCounts) {
 	if t.byOperator == nil {
-		t.byOperator = map[string]*Counts{}
-		t.byHour = map[hourKey]*Counts{}
+		t.byOperator = map[string]*operatorCounts{}
+		t.byHour = map[hourKey]*hourCounts{}
 	}
 	total = t.byOperator[operator]
 	if total == nil {
-		total = &Counts{}
+		total = &operatorCounts{}
 		t.byOperator[operator] = total
 	}
 	key := hourKey{operator, at.Unix() / 3600, kind}
 	hour = t.byHour[key]
 	if hour == nil {
-		hour = &Counts{}
+		hour = &hourCounts{}
 		t.byHour[key] = hour
 	}
 	return total, hour
@@ -119,15 +148,18 @@ func (t *Tally) rows(operator string, kind waypost.Kind, at time.Time) (total, h
 const AllOperators = ""
 
 // hours is the roll-up of each operator and of all of them together.
-func (t *Tally) hours() map[hourKey]*Counts {
-	hours := make(map[hourKey]*Counts, 2*len(t.byHour))
+func (t *Tally) hours() map[hourKey]*hourCounts {
+	hours := make(map[hourKey]*hourCounts, 2*len(t.byHour))
 	for key, c := range t.byHour {
 		hours[key] = c
 		key.operator = AllOperators
 		if hours[key] == nil {
-			hours[key] = &Counts{}
+			hours[key] = &hourCounts{}
 		}
-		hours[key].Add(*c)
+		sum := hours[key]
+		sum.Add(c.Counts)
+		sum.accepted += c.accepted
+		sum.builtin.Add(c.builtin)
 	}
 	return hours
 }
@@ -138,12 +170,13 @@ func (t *Tally) Write(ctx context.Context, tx *engine.Tx, node string) error {
 	if len(t.byOperator) == 0 {
 		return nil
 	}
-	args := make([]any, 0, 9*len(t.byOperator))
+	args := make([]any, 0, counterColumns*len(t.byOperator))
 	for _, operator := range slices.Sorted(maps.Keys(t.byOperator)) {
 		c := t.byOperator[operator]
-		args = append(args, operator, node, c.Accepted, c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain)
+		args = append(args, operator, node, c.Accepted, c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain,
+			waypost.Millis(c.builtinAt))
 	}
-	if err := tx.Rows(ctx, counterHead, counterTail, nil, 9, args); err != nil {
+	if err := tx.Rows(ctx, counterHead, counterTail, nil, counterColumns, args); err != nil {
 		return err
 	}
 	hours := t.hours()
@@ -156,27 +189,34 @@ func (t *Tally) Write(ctx context.Context, tx *engine.Tx, node string) error {
 		}
 		return strings.Compare(string(a.kind), string(b.kind))
 	})
-	args = make([]any, 0, 11*len(keys))
+	args = make([]any, 0, rollupColumns*len(keys))
 	for _, k := range keys {
 		c := hours[k]
 		args = append(args, k.operator, k.hour, string(k.kind), node,
-			c.Accepted, c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain)
+			c.Accepted, c.Delivered, c.Bounced, c.Expired, c.Cancelled, c.Suppressed, c.Uncertain,
+			c.accepted, c.builtin.Ended, c.builtin.Bounced, c.builtin.Complaints)
 	}
-	return tx.Rows(ctx, rollupHead, rollupTail, nil, 11, args)
+	return tx.Rows(ctx, rollupHead, rollupTail, nil, rollupColumns, args)
 }
 
 const (
-	counterHead = `INSERT INTO counter (operator_id, node, accepted, delivered, bounced, expired, cancelled, suppressed, uncertain)`
-	counterTail = ` ON CONFLICT (operator_id, node) DO UPDATE SET
+	counterColumns = 10
+	counterHead    = `INSERT INTO counter (operator_id, node, accepted, delivered, bounced, expired, cancelled, suppressed, uncertain, builtin_at)`
+	counterTail    = ` ON CONFLICT (operator_id, node) DO UPDATE SET
   accepted = counter.accepted + excluded.accepted, delivered = counter.delivered + excluded.delivered,
   bounced = counter.bounced + excluded.bounced, expired = counter.expired + excluded.expired,
   cancelled = counter.cancelled + excluded.cancelled, suppressed = counter.suppressed + excluded.suppressed,
-  uncertain = counter.uncertain + excluded.uncertain`
+  uncertain = counter.uncertain + excluded.uncertain,
+  builtin_at = CASE WHEN excluded.builtin_at > counter.builtin_at THEN excluded.builtin_at ELSE counter.builtin_at END`
 
-	rollupHead = `INSERT INTO rollup (operator_id, hour, kind, node, accepted, delivered, bounced, expired, cancelled, suppressed, uncertain)`
+	rollupColumns = 15
+	rollupHead    = `INSERT INTO rollup (operator_id, hour, kind, node, accepted, delivered, bounced, expired, cancelled, suppressed, uncertain,
+  builtin_accepted, builtin_ended, builtin_bounced, builtin_complaints)`
 	rollupTail = ` ON CONFLICT (operator_id, hour, kind, node) DO UPDATE SET
   accepted = rollup.accepted + excluded.accepted, delivered = rollup.delivered + excluded.delivered,
   bounced = rollup.bounced + excluded.bounced, expired = rollup.expired + excluded.expired,
   cancelled = rollup.cancelled + excluded.cancelled, suppressed = rollup.suppressed + excluded.suppressed,
-  uncertain = rollup.uncertain + excluded.uncertain`
+  uncertain = rollup.uncertain + excluded.uncertain, builtin_accepted = rollup.builtin_accepted + excluded.builtin_accepted,
+  builtin_ended = rollup.builtin_ended + excluded.builtin_ended, builtin_bounced = rollup.builtin_bounced + excluded.builtin_bounced,
+  builtin_complaints = rollup.builtin_complaints + excluded.builtin_complaints`
 )

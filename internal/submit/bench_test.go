@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
@@ -20,6 +21,8 @@ func (nowhere) Accept(context.Context, *store.Accepting) error { return nil }
 func (nowhere) FindIdempotency(context.Context, string, string) (*store.Idempotency, error) {
 	return nil, nil
 }
+
+func (nowhere) BuiltinAccepted(context.Context, string, time.Time) (int64, error) { return 0, nil }
 
 func (nowhere) SuppressionsFor(context.Context, string, []string) (map[string][]waypost.Suppression, error) {
 	return nil, nil

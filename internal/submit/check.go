@@ -192,6 +192,10 @@ func (d *draft) checkGateway() error {
 	if d.account.Withdrawn && !d.sub.Principal.Test && d.sub.Once == nil {
 		return waypost.NewError(waypost.NoGateway, "no_gateway", "the operator's product no longer includes the gateway it is bound to; choose another in the settings")
 	}
+	if d.sub.Once != nil && d.account.Paused() && !d.p.o.Platform.Sandbox() {
+		return waypost.NewError(waypost.NoGateway, "gateway_paused",
+			"the operator is paused on the built-in gateway, test mails too: the platform has to lift that")
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 type Store interface {
 	Accept(ctx context.Context, a *store.Accepting) error
 	FindIdempotency(ctx context.Context, operatorID, key string) (*store.Idempotency, error)
+	BuiltinAccepted(ctx context.Context, operatorID string, since time.Time) (int64, error)
 	SuppressionsFor(ctx context.Context, operatorID string, addresses []string) (map[string][]waypost.Suppression, error)
 }
 
@@ -75,7 +76,8 @@ type Pipeline struct {
 	o         Options
 	rates     *rates // by credential
 	operators *rates
-	domain    string // of the platform, A-labels; "" for none
+	days      *dayCounts // recipients of operators
+	domain    string     // of the platform, A-labels; "" for none
 }
 
 // New returns a Pipeline.
@@ -102,7 +104,7 @@ func New(o Options) *Pipeline {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{o: o, rates: newRates(l.PerMinute), operators: newRates(0)}
+	p := &Pipeline{o: o, rates: newRates(l.PerMinute), operators: newRates(0), days: newDayCounts(o.Store)}
 	if domain, err := dns.ToASCII(waypost.DomainOf(o.Platform.From.Email)); err == nil {
 		p.domain = domain
 	}
@@ -138,7 +140,12 @@ func (p *Pipeline) Accept(ctx context.Context, s waypost.Submission) (waypost.Re
 	if err := d.address(ctx); err != nil {
 		return waypost.Receipt{}, err
 	}
+	counted, err := d.countRecipients(ctx)
+	if err != nil {
+		return waypost.Receipt{}, err
+	}
 	receipt, err := d.write(ctx)
+	counted(err == nil)
 	if err == nil && p.o.Observe != nil {
 		p.o.Observe.Accepted(s.Source, time.Since(began))
 	}
@@ -246,6 +253,7 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 	a := &store.Accepting{
 		OperatorID: d.account.ID, Messages: []waypost.Message{*m}, Bodies: []store.Body{{ID: m.BodyID, Data: m.Body}},
 		Deliveries: d.deliveries, Events: d.events, EraseAt: d.eraseAt(), At: d.now,
+		Builtin: d.builtin(),
 	}
 	if d.sub.Principal.UserID != "" {
 		a.Actor = d.sub.Principal.Actor()

@@ -10,6 +10,33 @@ type Account struct {
 	Domains      []Domain // proven ones
 	Suppressions bool     // there is at least one: look recipients up
 	Withdrawn    bool     // the product no longer includes the bound gateway
+	Reputation   Reputation
+	Guard        ReputationPolicy // of the built-in gateway
+}
+
+// Level is how the built-in gateway treats the operator's mail; ok on its own server.
+func (a *Account) Level() ReputationLevel {
+	level := a.Reputation.Now()
+	switch {
+	case a.Gateway != GatewayBuiltin || a.Guard.Off:
+		return LevelOK
+	case a.Trusted && level.Rank() > LevelWarned.Rank():
+		return LevelWarned
+	}
+	return level
+}
+
+// Paused reports whether the built-in gateway keeps all mail of the operator back but that
+// of kind security.
+func (a *Account) Paused() bool { return a.Level() == LevelPaused }
+
+// SlowedTo is how many recipients a minute the built-in gateway takes of the operator on
+// each node, alarms and mail of kind security aside; 0 for any number.
+func (a *Account) SlowedTo() int {
+	if a.Level() == LevelSlowed {
+		return max(1, a.Guard.PerMinute)
+	}
+	return 0
 }
 
 // DefaultSender returns the operator's default sender, and whether it has one. A

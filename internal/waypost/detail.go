@@ -43,6 +43,9 @@ const (
 	DetailExcluded           DetailCode = "excluded"
 	DetailIncluded           DetailCode = "included"
 	DetailInitial            DetailCode = "initial"
+	DetailTrusted            DetailCode = "trusted"
+	DetailNotTrusted         DetailCode = "not_trusted"
+	DetailFigures            DetailCode = "figures" // ended, bounced, complaints: in a day; week_ended, week_bounced, week_complaints
 	DetailWebhookGone        DetailCode = "webhook_gone"
 	DetailWebhookFailing     DetailCode = "webhook_failing"
 )
@@ -77,8 +80,12 @@ func DetailTexts() map[DetailCode]string {
 		DetailExcluded:           "not included",
 		DetailIncluded:           "included",
 		DetailInitial:            "included, and new operators start with it",
-		DetailWebhookGone:        "the endpoint answered 410 Gone",
-		DetailWebhookFailing:     "the endpoint took nothing for three days",
+		DetailTrusted:            "trusted: no limit of recipients a day, and nothing worse than a warning",
+		DetailNotTrusted:         "not trusted any more",
+		DetailFigures: "on the built-in gateway {bounced} of {ended} went to addresses that do not exist and {complaints} were called spam in 24 hours, " +
+			"{week_bounced} of {week_ended} and {week_complaints} in 7 days",
+		DetailWebhookGone:    "the endpoint answered 410 Gone",
+		DetailWebhookFailing: "the endpoint took nothing for three days",
 	}
 }
 

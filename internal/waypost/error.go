@@ -1,6 +1,9 @@
 package waypost
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrorKind says what sort of refusal an error is. Each protocol maps the kinds
 // to its own answers in exactly one place (smtpd, api); anything that carries no
@@ -57,7 +60,8 @@ type Error struct {
 	Code    string // stable machine-readable detail, e.g. "from_not_allowed"; Kind's name if empty
 	Field   string // the request field at fault, dotted ("gateway.auth.password"), or ""
 	Message string
-	SMTP    string // enhanced status code (RFC 3463) when the kind's own is too coarse, e.g. "5.6.11"
+	SMTP    string        // enhanced status code (RFC 3463) when the kind's own is too coarse, e.g. "5.6.11"
+	After   time.Duration // when trying again may help; 0 for soon, if the kind is temporary
 	Err     error
 }
 

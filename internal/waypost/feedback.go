@@ -10,6 +10,7 @@ type Feedback struct {
 	Cause      string            // of a bounce: classify's
 	Rule       string            // of a bounce: the rule that named the cause
 	Symptom    SuppressionReason // what it says about the recipient's address; "" for nothing
+	BadAddress bool              // a bounce says that the address or its domain does not exist
 	Detail     string            // the reporter's own words
 	Reporter   string            // as it calls itself, and its address
 	At         time.Time

@@ -40,7 +40,9 @@ type Operator struct {
 	Uncertain UncertainPolicy
 	ReplyTo   string // default Reply-To, "" for none
 	Signature Signature
-	PerMinute int // mails that each node accepts a minute; 0 for no limit
+	PerMinute int  // mails that each node accepts a minute; 0 for no limit
+	PerDay    int  // recipients a day on the built-in gateway; 0 for as many as age and record allow
+	Trusted   bool // no such limit, and nothing worse than a warning
 	Created   time.Time
 }
 
@@ -59,11 +61,12 @@ const (
 	TroubleSuspended OperatorTrouble = "suspended"
 	TroubleFailing   OperatorTrouble = "failing" // its relay
 	TroubleGateway   OperatorTrouble = "gateway" // none is bound, or one that its product does not allow
+	TroubleGuard     OperatorTrouble = "guard"   // warned, slowed or paused on the built-in gateway
 )
 
 // OperatorTroubles lists them.
 func OperatorTroubles() []OperatorTrouble {
-	return []OperatorTrouble{TroubleFailing, TroubleGateway, TroubleSuspended}
+	return []OperatorTrouble{TroubleGuard, TroubleFailing, TroubleGateway, TroubleSuspended}
 }
 
 // OperatorEntry is an operator in a listing of all.
@@ -73,6 +76,7 @@ type OperatorEntry struct {
 	Withdrawn    bool      // the product does not allow the bound gateway
 	FailingSince time.Time // of its relay, if it is bound; zero while it works
 	FailingWhy   string
+	Level        ReputationLevel // on the built-in gateway, if it is bound
 }
 
 // RemovedOperator is an operator that was deleted.

@@ -15,11 +15,12 @@ import (
 type PlatformSettings struct {
 	Suppression SuppressionPolicy
 	ReturnPath  ReturnPathSettings
+	Reputation  ReputationPolicy
 }
 
 // DefaultPlatformSettings holds until the owner chooses otherwise.
 func DefaultPlatformSettings() PlatformSettings {
-	return PlatformSettings{Suppression: DefaultSuppressionPolicy()}
+	return PlatformSettings{Suppression: DefaultSuppressionPolicy(), Reputation: DefaultReputationPolicy()}
 }
 
 // SettingsSection is a part of the platform's settings that can be changed and checked by
@@ -35,6 +36,7 @@ type SettingsSection interface {
 const (
 	SettingsSuppression = "suppression"
 	SettingsReturnPath  = "return_path"
+	SettingsReputation  = "reputation"
 )
 
 // Sections are pointers to the parts of p by their names.
@@ -42,6 +44,7 @@ func (p *PlatformSettings) Sections() map[string]SettingsSection {
 	return map[string]SettingsSection{
 		SettingsSuppression: &p.Suppression,
 		SettingsReturnPath:  &p.ReturnPath,
+		SettingsReputation:  &p.Reputation,
 	}
 }
 

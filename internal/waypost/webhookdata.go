@@ -91,7 +91,7 @@ type WebhookRelayData struct {
 // WebhookGatewayData tells how the guard of the built-in gateway treats the operator.
 type WebhookGatewayData struct {
 	OperatorID string `json:"operator_id"`
-	Reason     string `json:"reason,omitempty"`
+	Reason     string `json:"reason,omitempty" doc:"bounces: too many recipients do not exist. complaints: too many call the mail spam."`
 }
 
 // WebhookTestData is what the test button sends.

@@ -162,6 +162,9 @@ func (l *Locale) Number(n int64) string { return l.numbers.FmtNumber(float64(n),
 // Percent writes a share of 0 to 1 with one decimal.
 func (l *Locale) Percent(share float64) string { return l.numbers.FmtPercent(share*100, 1) }
 
+// FinePercent is Percent for small shares: 0.05 %.
+func (l *Locale) FinePercent(share float64) string { return l.numbers.FmtPercent(share*100, 2) }
+
 // Date writes a day.
 func (l *Locale) Date(t time.Time) string {
 	if t.IsZero() {

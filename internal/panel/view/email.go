@@ -9,6 +9,7 @@ type Email struct {
 	PasswordSaved bool
 	InUse         string // in a sentence: what mail leaves with now
 	Failing       *EmailFailing
+	Reputation    *Reputation // nil without the built-in gateway
 	Warnings      []string
 	Presets       []EmailPreset
 	Fields        EmailFields

@@ -36,6 +36,7 @@ type OperatorForm struct {
 	Title                                                string
 	Problem                                              string
 	Name, Product, Contact, Parent, Uncertain, PerMinute Field
+	PerDay, Trusted                                      Field
 	Names                                                []Name
 	Platform                                             bool // it is above all others
 }
@@ -50,7 +51,8 @@ type Operator struct {
 	Figures              []Figure
 	Domains              []OperatorDomain
 	Senders              []OperatorSender
-	More                 bool // there are more domains or senders than shown
+	More                 bool        // there are more domains or senders than shown
+	Reputation           *Reputation // nil without the built-in gateway
 	SuspendAsk           string
 	Suspended            bool
 	Platform             bool

@@ -466,7 +466,7 @@ func TestThePlatformsSettingsAreKeptBySectionAndRecorded(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		ctx := t.Context()
 		was, err := db.Store.PlatformSettings(ctx)
-		if err != nil || was != waypost.DefaultPlatformSettings() {
+		if err != nil || !cmp.Equal(was, waypost.DefaultPlatformSettings()) {
 			t.Fatalf("%+v, %v", was, err)
 		}
 		before, err := db.System.Change(ctx)
@@ -488,7 +488,7 @@ func TestThePlatformsSettingsAreKeptBySectionAndRecorded(t *testing.T) {
 		}
 		want := waypost.DefaultPlatformSettings()
 		want.Suppression.Hard, want.ReturnPath.Courtesy = 48*time.Hour, "Nobody reads here."
-		if got, err := db.System.PlatformSettings(ctx); err != nil || got != want {
+		if got, err := db.System.PlatformSettings(ctx); err != nil || !cmp.Equal(got, want) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		log := func() []waypost.AuditEntry {
@@ -511,7 +511,7 @@ func TestThePlatformsSettingsAreKeptBySectionAndRecorded(t *testing.T) {
 		if waypost.KindOf(err) != waypost.Invalid {
 			t.Errorf("%v", err)
 		}
-		if got, err := db.System.PlatformSettings(ctx); err != nil || got != want || len(log()) != 2 {
+		if got, err := db.System.PlatformSettings(ctx); err != nil || !cmp.Equal(got, want) || len(log()) != 2 {
 			t.Errorf("%+v, %v, %d entries", got, err, len(log()))
 		}
 	})

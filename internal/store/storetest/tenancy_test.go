@@ -58,6 +58,12 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		if err := s.AddExempt(ctx, waypost.CommandLine(), victim, "boss@example.test", storetest.Now()); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := db.System.ChangeReputation(ctx, waypost.Policy(), victim, storetest.Now(), func(was waypost.Reputation, _ waypost.GatewayFigures) waypost.Reputation {
+			was.Level = waypost.LevelWarned
+			return was
+		}); err != nil {
+			t.Fatal(err)
+		}
 		hook, removed, called := newWebhook(t, db, victim), newWebhook(t, db, victim), waypost.NewID()
 		if err := s.RecordWebhookTest(ctx, waypost.CommandLine(), waypost.WebhookCall{
 			ID: called, OperatorID: victim, WebhookID: hook, State: waypost.WebhookFailed, Body: []byte("{}"), Created: storetest.Now(), Finished: storetest.Now(),
@@ -76,7 +82,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		for i := range batch.Messages {
 			batch.Messages[i].OperatorID, batch.Deliveries[i].OperatorID = victim, victim
 		}
-		batch.OperatorID = victim
+		batch.OperatorID, batch.Builtin = victim, true
 		if err := s.Accept(ctx, batch); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +92,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			waiting = batch.Deliveries[1].ID
 		}
 		f := result(sent, waypost.Delivered)
+		f.Route = waypost.RouteDirect
 		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 		finish(t, db, f)
 		report(t, db, waypost.Feedback{DeliveryID: sent.ID, Sort: waypost.FeedbackComplaint, At: storetest.Now()})
@@ -183,6 +190,18 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				return c.Accepted+c.Queued > 0, err
 			},
 			"Totals": func(op string) (bool, error) { c, err := s.Totals(ctx, op); return c.Accepted > 0, err },
+			"Reputation": func(op string) (bool, error) {
+				r, err := s.Reputation(ctx, op)
+				return r.Level == waypost.LevelWarned, err
+			},
+			"BuiltinAccepted": func(op string) (bool, error) {
+				n, err := s.BuiltinAccepted(ctx, op, time.Now().Add(-time.Hour))
+				return n > 0, err
+			},
+			"GatewayWindows": func(op string) (bool, error) {
+				w, err := s.GatewayWindows(ctx, waypost.Reputation{OperatorID: op}, time.Now())
+				return w.Week.Ended > 0, err
+			},
 			"Standing": func(op string) (bool, error) {
 				q, err := s.Standing(ctx, op)
 				return !q.Oldest.IsZero(), err

@@ -108,6 +108,7 @@ func (y *System) reported(ctx context.Context, tx *engine.Tx, f waypost.Feedback
 		OperatorID: d.OperatorID, MessageID: d.MessageID, DeliveryID: d.ID, Type: waypost.EventComplained, Count: 1, Actor: "policy", Detail: f.Detail, At: f.At,
 	}
 	var w store.Changes
+	var figures waypost.GatewayFigures
 	to := d.State
 	if f.Sort == waypost.FeedbackBounce {
 		e.Type = waypost.EventBounced
@@ -117,8 +118,15 @@ func (y *System) reported(ctx context.Context, tx *engine.Tx, f waypost.Feedback
 				f.Cause, f.Detail, waypost.Millis(f.At), d.ID); err != nil {
 				return err
 			}
+			if f.BadAddress && d.State == waypost.Delivered {
+				figures.Bounced = 1
+			}
 		}
 	}
+	if f.Sort == waypost.FeedbackComplaint && f.Symptom == waypost.SuppressedComplaint && d.State == waypost.Delivered {
+		figures.Complaints = 1
+	}
+	w.Builtin(&d, d.Route, d.Updated, f.At, figures)
 	w.EventOf(e, d.Kind, d.State, to, d.Updated)
 	return w.Write(ctx, tx, y.Node(), f.At)
 }

@@ -28,6 +28,8 @@ type Finish struct {
 	Symptom  waypost.SuppressionReason // what the result says about the recipient's address; "" for nothing
 	At       time.Time
 
+	BadAddress bool // a bounce says that the address or its domain does not exist
+
 	// Set by the write.
 	Lost    bool          // the lease was no longer ours; nothing was written
 	Settled waypost.State // the state written: a cancel asked for meanwhile wins over queued
@@ -80,6 +82,21 @@ func finishCasts() []string {
 	}
 }
 
+// figures are what a result counts for with the built-in gateway.
+func (f *Finish) figures() waypost.GatewayFigures {
+	switch f.State {
+	case waypost.Delivered:
+		return waypost.GatewayFigures{Ended: 1}
+	case waypost.Bounced:
+		if f.BadAddress {
+			return waypost.GatewayFigures{Ended: 1, Bounced: 1}
+		}
+		return waypost.GatewayFigures{Ended: 1}
+	default:
+		return waypost.GatewayFigures{}
+	}
+}
+
 func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Finish) error {
 	args := make([]any, 0, finishColumns*len(group))
 	claims := make(map[claimKey]int, len(group))
@@ -127,6 +144,7 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 			attempts = append(attempts, store.OwnedAttempt{OperatorID: d.OperatorID, Attempt: *f.Attempt})
 		}
 		w.Event(e, d.Kind, waypost.Queued, f.State)
+		w.Builtin(d, f.Route, f.At, f.At, f.figures())
 		e.Attempt, e.Actor, e.Detail = 0, "", "asked for while an attempt was under way"
 		switch {
 		case f.Settled != f.State: // cancelled meanwhile

@@ -176,7 +176,8 @@ func insertOperator(ctx context.Context, q *systemsql.Queries, o waypost.Operato
 	return q.InsertOperator(ctx, systemsql.InsertOperatorParams{
 		ID: o.ID, ParentID: o.ParentID, Name: o.Name, Product: string(o.Product), Contact: o.Contact, Suspended: o.Suspended,
 		Gateway: string(o.Gateway), UncertainPolicy: string(o.Uncertain), ReplyTo: o.ReplyTo,
-		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, PerMinute: int64(o.PerMinute), Created: waypost.Millis(o.Created),
+		SignatureText: o.Signature.Text, SignatureHtml: o.Signature.HTML, PerMinute: int64(o.PerMinute),
+		PerDay: int64(o.PerDay), Trusted: o.Trusted, Created: waypost.Millis(o.Created),
 	})
 }
 

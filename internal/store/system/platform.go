@@ -74,14 +74,18 @@ func (y *System) operatorChunk(ctx context.Context, f waypost.OperatorFilter, be
 		cond += " AND r.failing_since > 0"
 	case waypost.TroubleGateway:
 		cond += " AND (o.gateway = '' OR e.allowed IS NULL OR NOT e.allowed)"
+	case waypost.TroubleGuard:
+		cond += " AND g.level <> 'ok'"
 	}
 	args = append(args, limit, waypost.PlatformOperatorID)
-	rows, err := y.engine.Reader().QueryContext(ctx, fmt.Sprintf(`SELECT o.id, o.parent_id, o.name, o.product, o.contact, o.suspended, o.gateway, o.per_minute, o.created,
-  COALESCE(p.name, ''), COALESCE(e.allowed, FALSE) OR o.gateway = '' OR o.id = $%d, COALESCE(r.failing_since, 0), COALESCE(r.failing_why, '')
+	rows, err := y.engine.Reader().QueryContext(ctx, fmt.Sprintf(`SELECT o.id, o.parent_id, o.name, o.product, o.contact, o.suspended, o.gateway, o.per_minute, o.per_day, o.trusted, o.created,
+  COALESCE(p.name, ''), COALESCE(e.allowed, FALSE) OR o.gateway = '' OR o.id = $%d, COALESCE(r.failing_since, 0), COALESCE(r.failing_why, ''),
+  COALESCE(g.level, 'ok')
 FROM operator o
 LEFT JOIN operator p ON p.id = o.parent_id
 LEFT JOIN entitlement e ON e.product = o.product AND e.gateway = o.gateway
 LEFT JOIN relay r ON r.operator_id = o.id AND o.gateway = 'smtp'
+LEFT JOIN reputation g ON g.operator_id = o.id AND o.gateway = 'builtin'
 WHERE %s ORDER BY o.id DESC LIMIT $%d`, len(args), cond, len(args)-1), args...)
 	if err != nil {
 		return nil, err
@@ -91,8 +95,8 @@ WHERE %s ORDER BY o.id DESC LIMIT $%d`, len(args), cond, len(args)-1), args...)
 		var o waypost.OperatorEntry
 		var created, failing int64
 		var allowed bool
-		err := rows.Scan(&o.ID, &o.ParentID, &o.Name, &o.Product, &o.Contact, &o.Suspended, &o.Gateway, &o.PerMinute, &created,
-			&o.ParentName, &allowed, &failing, &o.FailingWhy)
+		err := rows.Scan(&o.ID, &o.ParentID, &o.Name, &o.Product, &o.Contact, &o.Suspended, &o.Gateway, &o.PerMinute, &o.PerDay, &o.Trusted, &created,
+			&o.ParentName, &allowed, &failing, &o.FailingWhy, &o.Level)
 		o.Created, o.FailingSince, o.Withdrawn = waypost.FromMillis(created), waypost.FromMillis(failing), !allowed
 		list = append(list, o)
 		return err

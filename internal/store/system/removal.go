@@ -123,6 +123,7 @@ func restOf() []string {
   SELECT e.operator_id, e.address FROM suppression_exempt e WHERE e.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM soft_bounce WHERE (operator_id, address) IN (
   SELECT b.operator_id, b.address FROM soft_bounce b WHERE b.operator_id = $1 LIMIT $2)`,
+		"DELETE FROM reputation WHERE operator_id IN (SELECT p.operator_id FROM reputation p WHERE p.operator_id = $1 LIMIT $2)",
 		`DELETE FROM feedback WHERE (delivery_id, sort) IN (SELECT f.delivery_id, f.sort FROM feedback f WHERE f.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM idempotency WHERE (operator_id, key) IN (SELECT i.operator_id, i.key FROM idempotency i WHERE i.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM webhook_event WHERE (operator_id, webhook_id, id) IN (

@@ -110,6 +110,8 @@ type Operator struct {
 	SignatureHtml   string
 	Created         int64
 	PerMinute       int64
+	PerDay          int64
+	Trusted         bool
 }
 
 type Relay struct {
@@ -126,6 +128,23 @@ type Relay struct {
 	NextProbe    int64
 	Probes       int64
 	NoticeSent   int64
+}
+
+type Reputation struct {
+	OperatorID     string
+	Level          string
+	Since          int64
+	Why            string
+	Figures        string
+	FrozenAt       int64
+	CalmSince      int64
+	TroubleAt      int64
+	CountedFrom    int64
+	BaseEnded      int64
+	BaseBounced    int64
+	BaseComplaints int64
+	ChangedBy      string
+	Told           int64
 }
 
 type Sandbox struct {

@@ -9,6 +9,68 @@ import (
 	"context"
 )
 
+const builtinAccepted = `-- name: BuiltinAccepted :one
+SELECT CAST(COALESCE(SUM(builtin_accepted), 0) AS bigint) FROM rollup WHERE operator_id = $1 AND hour >= $2
+`
+
+type BuiltinAcceptedParams struct {
+	OperatorID string
+	FirstHour  int64
+}
+
+func (q *Queries) BuiltinAccepted(ctx context.Context, arg BuiltinAcceptedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, builtinAccepted, arg.OperatorID, arg.FirstHour)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const builtinHours = `-- name: BuiltinHours :many
+SELECT hour, CAST(SUM(builtin_ended) AS bigint) AS ended, CAST(SUM(builtin_bounced) AS bigint) AS bounced,
+  CAST(SUM(builtin_complaints) AS bigint) AS complaints
+FROM rollup WHERE operator_id = $1 AND hour >= $2 GROUP BY hour ORDER BY hour
+`
+
+type BuiltinHoursParams struct {
+	OperatorID string
+	FirstHour  int64
+}
+
+type BuiltinHoursRow struct {
+	Hour       int64
+	Ended      int64
+	Bounced    int64
+	Complaints int64
+}
+
+func (q *Queries) BuiltinHours(ctx context.Context, arg BuiltinHoursParams) ([]BuiltinHoursRow, error) {
+	rows, err := q.db.QueryContext(ctx, builtinHours, arg.OperatorID, arg.FirstHour)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []BuiltinHoursRow
+	for rows.Next() {
+		var i BuiltinHoursRow
+		if err := rows.Scan(
+			&i.Hour,
+			&i.Ended,
+			&i.Bounced,
+			&i.Complaints,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const entitlements = `-- name: Entitlements :many
 SELECT gateway, allowed FROM entitlement WHERE product = $1
 `
@@ -43,7 +105,7 @@ func (q *Queries) Entitlements(ctx context.Context, product string) ([]Entitleme
 }
 
 const operator = `-- name: Operator :one
-SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute FROM operator WHERE id = $1
+SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute, per_day, trusted FROM operator WHERE id = $1
 `
 
 func (q *Queries) Operator(ctx context.Context, id string) (Operator, error) {
@@ -63,6 +125,34 @@ func (q *Queries) Operator(ctx context.Context, id string) (Operator, error) {
 		&i.SignatureHtml,
 		&i.Created,
 		&i.PerMinute,
+		&i.PerDay,
+		&i.Trusted,
+	)
+	return i, err
+}
+
+const reputation = `-- name: Reputation :one
+SELECT operator_id, level, since, why, figures, frozen_at, calm_since, trouble_at, counted_from, base_ended, base_bounced, base_complaints, changed_by, told FROM reputation WHERE operator_id = $1
+`
+
+func (q *Queries) Reputation(ctx context.Context, operatorID string) (Reputation, error) {
+	row := q.db.QueryRowContext(ctx, reputation, operatorID)
+	var i Reputation
+	err := row.Scan(
+		&i.OperatorID,
+		&i.Level,
+		&i.Since,
+		&i.Why,
+		&i.Figures,
+		&i.FrozenAt,
+		&i.CalmSince,
+		&i.TroubleAt,
+		&i.CountedFrom,
+		&i.BaseEnded,
+		&i.BaseBounced,
+		&i.BaseComplaints,
+		&i.ChangedBy,
+		&i.Told,
 	)
 	return i, err
 }
@@ -97,7 +187,8 @@ func (q *Queries) Settings(ctx context.Context) ([]Setting, error) {
 
 const updateOperator = `-- name: UpdateOperator :exec
 UPDATE operator SET name = $2, product = $3, contact = $4, suspended = $5, gateway = $6, uncertain_policy = $7,
-  reply_to = $8, signature_text = $9, signature_html = $10, per_minute = $11
+  reply_to = $8, signature_text = $9, signature_html = $10, per_minute = $11,
+  per_day = $12, trusted = $13
 WHERE id = $1
 `
 
@@ -113,6 +204,8 @@ type UpdateOperatorParams struct {
 	SignatureText   string
 	SignatureHtml   string
 	PerMinute       int64
+	PerDay          int64
+	Trusted         bool
 }
 
 func (q *Queries) UpdateOperator(ctx context.Context, arg UpdateOperatorParams) error {
@@ -128,6 +221,8 @@ func (q *Queries) UpdateOperator(ctx context.Context, arg UpdateOperatorParams) 
 		arg.SignatureText,
 		arg.SignatureHtml,
 		arg.PerMinute,
+		arg.PerDay,
+		arg.Trusted,
 	)
 	return err
 }

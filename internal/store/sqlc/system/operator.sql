@@ -12,8 +12,8 @@ UPDATE operator SET parent_id = $2 WHERE id = $1;
 
 -- name: InsertOperator :exec
 INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
-  signature_text, signature_html, per_minute, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  signature_text, signature_html, per_minute, created, per_day, trusted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: Entitlements :many

@@ -86,6 +86,8 @@ type Operator struct {
 	SignatureHtml   string
 	Created         int64
 	PerMinute       int64
+	PerDay          int64
+	Trusted         bool
 }
 
 type RemovedOperator struct {
@@ -95,6 +97,23 @@ type RemovedOperator struct {
 	Finished  int64
 	Messages  int64
 	Cancelled int64
+}
+
+type Reputation struct {
+	OperatorID     string
+	Level          string
+	Since          int64
+	Why            string
+	Figures        string
+	FrozenAt       int64
+	CalmSince      int64
+	TroubleAt      int64
+	CountedFrom    int64
+	BaseEnded      int64
+	BaseBounced    int64
+	BaseComplaints int64
+	ChangedBy      string
+	Told           int64
 }
 
 type Sandbox struct {

@@ -76,8 +76,8 @@ func (q *Queries) Entitlements(ctx context.Context, product string) ([]Entitleme
 
 const insertOperator = `-- name: InsertOperator :exec
 INSERT INTO operator (id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to,
-  signature_text, signature_html, per_minute, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  signature_text, signature_html, per_minute, created, per_day, trusted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (id) DO NOTHING
 `
 
@@ -95,6 +95,8 @@ type InsertOperatorParams struct {
 	SignatureHtml   string
 	PerMinute       int64
 	Created         int64
+	PerDay          int64
+	Trusted         bool
 }
 
 func (q *Queries) InsertOperator(ctx context.Context, arg InsertOperatorParams) error {
@@ -112,6 +114,8 @@ func (q *Queries) InsertOperator(ctx context.Context, arg InsertOperatorParams) 
 		arg.SignatureHtml,
 		arg.PerMinute,
 		arg.Created,
+		arg.PerDay,
+		arg.Trusted,
 	)
 	return err
 }
@@ -144,7 +148,7 @@ func (q *Queries) OperatorParent(ctx context.Context, id string) (OperatorParent
 }
 
 const operators = `-- name: Operators :many
-SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute FROM operator WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
+SELECT id, parent_id, name, product, contact, suspended, gateway, uncertain_policy, reply_to, signature_text, signature_html, created, per_minute, per_day, trusted FROM operator WHERE id > $1 ORDER BY id LIMIT CAST($2 AS bigint)
 `
 
 type OperatorsParams struct {
@@ -175,6 +179,8 @@ func (q *Queries) Operators(ctx context.Context, arg OperatorsParams) ([]Operato
 			&i.SignatureHtml,
 			&i.Created,
 			&i.PerMinute,
+			&i.PerDay,
+			&i.Trusted,
 		); err != nil {
 			return nil, err
 		}
