@@ -82,6 +82,38 @@ func TestTheBuiltinGatewaysFiguresAreItsOwnAndThoseOfAddresses(t *testing.T) {
 	})
 }
 
+func TestOneMailboxSpeaksOnceHoweverManyOfItsMailsItReports(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		operator := newOperator(t, db, waypost.ProductServermate).ID
+		to := func(address string) waypost.Delivery {
+			return ended(t, db, operator, waypost.Delivered, func(m *storetest.Mail, _ *system.Finish) { m.To = []string{address} })
+		}
+		complain := func(d waypost.Delivery) {
+			report(t, db, waypost.Feedback{DeliveryID: d.ID, Sort: waypost.FeedbackComplaint, Symptom: waypost.SuppressedComplaint, At: storetest.Now()})
+		}
+		for range 6 {
+			complain(to("Eve@x.test"))
+		}
+		for range 3 {
+			report(t, db, waypost.Feedback{DeliveryID: to("gone@x.test").ID, Sort: waypost.FeedbackBounce, BadAddress: true, Symptom: waypost.SuppressedHard, At: storetest.Now()})
+		}
+		want := waypost.GatewayFigures{Ended: 9, Bounced: 1, Complaints: 1}
+		if got := windows(t, db, operator, time.Now()).Day; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		// Nor does it help an operator to put whom it mailed on its list.
+		d := to("bob@x.test")
+		if err := db.Store.AddSuppression(t.Context(), waypost.CommandLine(), operator, waypost.Suppression{Address: "bob@x.test", Reason: waypost.SuppressedComplaint}); err != nil {
+			t.Fatal(err)
+		}
+		complain(d)
+		if got := windows(t, db, operator, time.Now()).Day; got.Complaints != 2 {
+			t.Errorf("a complaint was silenced: %+v", got)
+		}
+		auditClean(t, db)
+	})
+}
+
 func TestRecipientsOfTheDayAreThoseOfTheBuiltinGateway(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		now := storetest.Now()
@@ -212,7 +244,8 @@ func TestWhatWasBeforeALiftIsForgiven(t *testing.T) {
 		for range 3 {
 			ended(t, db, operator, waypost.Bounced, bad)
 		}
-		now := storetest.Now()
+		before := ended(t, db, operator, waypost.Delivered, func(*storetest.Mail, *system.Finish) {})
+		now := storetest.Now().Add(time.Millisecond)
 		if _, err := db.System.ChangeReputation(t.Context(), waypost.CommandLine(), operator, now,
 			func(was waypost.Reputation, hour waypost.GatewayFigures) waypost.Reputation {
 				was.Since, was.CountedFrom, was.Base, was.By = now, now, hour, "cli"
@@ -220,6 +253,7 @@ func TestWhatWasBeforeALiftIsForgiven(t *testing.T) {
 			}); err != nil {
 			t.Fatal(err)
 		}
+		report(t, db, waypost.Feedback{DeliveryID: before.ID, Sort: waypost.FeedbackBounce, BadAddress: true, At: storetest.Now()})
 		ended(t, db, operator, waypost.Bounced, bad)
 		ended(t, db, operator, waypost.Delivered, func(*storetest.Mail, *system.Finish) {})
 		want := waypost.GatewayFigures{Ended: 2, Bounced: 1}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
+	"github.com/waypost/waypost/internal/store/tenantsql"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -126,7 +127,41 @@ func (y *System) reported(ctx context.Context, tx *engine.Tx, f waypost.Feedback
 	if f.Sort == waypost.FeedbackComplaint && f.Symptom == waypost.SuppressedComplaint && d.State == waypost.Delivered {
 		figures.Complaints = 1
 	}
-	w.Builtin(&d, d.Route, d.Updated, f.At, figures)
+	counts, err := y.counts(ctx, tx, f, d)
+	if err != nil {
+		return err
+	}
+	if counts {
+		w.Builtin(&d, d.Route, d.Updated, f.At, figures)
+	}
 	w.EventOf(e, d.Kind, d.State, to, d.Updated)
 	return w.Write(ctx, tx, y.Node(), f.At)
+}
+
+// counts reports whether what was reported counts with the built-in gateway. What ended
+// before a lift is forgiven, in its own hour too. And each address speaks once while it is
+// suppressed for the same: whoever has all the mails of one mailbox must not be able to have
+// an operator paused by reporting each of them. Only what mail led to silences it: else an
+// operator could, by suppressing everybody whom it has just mailed.
+func (y *System) counts(ctx context.Context, tx *engine.Tx, f waypost.Feedback, d waypost.Delivery) (bool, error) {
+	q := tenantsql.New(tx)
+	r, err := q.Reputation(ctx, d.OperatorID)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	if err == nil && waypost.Millis(d.Updated) < r.CountedFrom {
+		return false, nil
+	}
+	if f.Symptom == "" {
+		return true, nil
+	}
+	n, err := q.Suppression(ctx, tenantsql.SuppressionParams{OperatorID: d.OperatorID, Address: store.NormalizeAddress(d.Recipient), Reason: string(f.Symptom)})
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	known := n.Via == string(waypost.ViaMail) && (n.Expires == 0 || n.Expires > waypost.Millis(f.At))
+	return !known, nil
 }
