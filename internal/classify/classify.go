@@ -66,7 +66,10 @@ func (r *Rules) Classify(in Input) Verdict {
 	}
 	row, words := r.lookUp(in)
 	v := verdict(outcome(in, row), row.cause, row.name)
-	v.Own, v.Words, v.Slow = row.own, words, row.slow
+	v.Own, v.Words = row.own, words
+	if row.own || !ofMailbox(in) {
+		v.Slow = row.slow
+	}
 	// After a mail has waited for days, a final 5yz may report the 4.y.z it waited for
 	// (RFC 3464 section 2.3.3).
 	v.hard = in.Reply.Permanent() && !strings.HasPrefix(in.Reply.Enhanced, "4")
@@ -75,6 +78,19 @@ func (r *Rules) Classify(in Input) Verdict {
 		v.Blame = BlameUs
 	}
 	return v
+}
+
+// ofMailbox reports whether the words may be of whoever owns the mailbox or its domain: many
+// servers refuse a recipient, or a mail once they have it, for good and with a text that he
+// chooses (RFC 5429 section 2.1.1). Who shares hosts with others could slow down the mail to
+// all of them by it.
+func ofMailbox(in Input) bool {
+	switch in.Phase {
+	case waypost.PhaseRcpt, waypost.PhaseData, waypost.PhaseDot:
+		return in.Reply.Permanent() && in.Route != waypost.RouteRelay && in.Route != waypost.RouteUpstream
+	default:
+		return false
+	}
 }
 
 func verdict(outcome waypost.Outcome, cause Cause, rule string) Verdict {

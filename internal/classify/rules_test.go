@@ -224,6 +224,38 @@ func TestEveryCauseHasAClassThatIsListed(t *testing.T) {
 	}
 }
 
+func TestWhoOwnsAMailboxSlowsDownNobodyElse(t *testing.T) {
+	t.Parallel()
+	rules := classify.BuiltIn()
+	own, err := openRules(t, "[[rule]]\nname = \"own\"\nwords = [\"prison\"]\ncause = \"rate\"\nslow = \"1h\"\nhow = \"suspend\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, relay := waypost.RouteDirect, waypost.RouteRelay
+	for _, tt := range []struct {
+		rules *classify.Rules
+		phase waypost.Phase
+		route waypost.RouteKind
+		reply string
+		slows bool
+	}{
+		// A text that the mailbox or its domain may choose.
+		{rules, waypost.PhaseRcpt, direct, "550 slow down, too many connections", false},
+		{rules, waypost.PhaseDot, direct, "550 5.7.1 [TSS04] OFR_999 too fast", false},
+		// Words of the server.
+		{rules, waypost.PhaseDot, direct, "451 4.7.0 slow down", true},
+		{rules, waypost.PhaseGreet, direct, "554 5.7.1 OFR_999", true},
+		{rules, waypost.PhaseMail, direct, "550 5.7.1 part of their network is on our block list", true},
+		{rules, waypost.PhaseRcpt, relay, "550 5.7.1 slow down", true},
+		{own, waypost.PhaseDot, direct, "550 prison", true},
+	} {
+		v := tt.rules.Classify(classify.Input{Phase: tt.phase, Route: tt.route, Reply: reply(t, tt.reply)})
+		if (v.Slow.How != "") != tt.slows {
+			t.Errorf("%s at %s over %s: %+v", tt.reply, tt.phase, tt.route, v.Slow)
+		}
+	}
+}
+
 func TestRepliesSayHowToSlowDown(t *testing.T) {
 	t.Parallel()
 	rules := classify.BuiltIn()
