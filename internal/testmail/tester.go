@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/waypost/waypost/internal/dns"
+	"github.com/waypost/waypost/internal/limit"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
@@ -42,6 +43,7 @@ type Tester struct {
 	o Options
 
 	mu     sync.Mutex
+	days   *limit.Limits            // by operator
 	limits map[string]*rate.Limiter // by operator
 	runs   []*Run                   // oldest first
 }
@@ -52,10 +54,16 @@ const (
 	maxRuns   = 1000
 	maxLimits = 10_000 // operators; past it all start afresh
 	perMinute = 10     // of an operator
+
+	// To others over the built-in gateway, of an operator on each node: neither the limit of
+	// the day nor the guard counts test mails, so these must not be worth anything.
+	perDay = 100
 )
 
 // New returns a Tester.
-func New(o Options) *Tester { return &Tester{o: o, limits: map[string]*rate.Limiter{}} }
+func New(o Options) *Tester {
+	return &Tester{o: o, days: limit.New(rate.Every(24*time.Hour/perDay), perDay), limits: map[string]*rate.Limiter{}}
+}
 
 // Receives reports whether test mails can come back to this server, which Verify asks for.
 func (t *Tester) Receives() bool { return t.o.Addresses != nil }
@@ -85,6 +93,9 @@ func (t *Tester) Send(ctx context.Context, r Request) (*Run, error) {
 	// Before an address is made, of which there are only so many.
 	if !r.Unlimited && !t.allow(r.Account.ID) {
 		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", "ten test mails a minute are allowed")
+	}
+	if !r.Unlimited && !r.Verify && r.Account.Gateway == waypost.GatewayBuiltin && !t.days.Allow(r.Account.ID) {
+		return nil, waypost.NewError(waypost.RateLimited, "rate_limited", fmt.Sprintf("%d test mails a day are allowed over the built-in gateway", perDay))
 	}
 	to, arrived, err := t.address(r)
 	if err != nil {
@@ -173,15 +184,15 @@ If it was in your spam folder, mark it as wanted. There is no need to answer.
 func (t *Tester) allow(operatorID string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	limit := t.limits[operatorID]
-	if limit == nil {
+	minute := t.limits[operatorID]
+	if minute == nil {
 		if len(t.limits) >= maxLimits {
 			clear(t.limits)
 		}
-		limit = rate.NewLimiter(perMinute/60.0, perMinute)
-		t.limits[operatorID] = limit
+		minute = rate.NewLimiter(perMinute/60.0, perMinute)
+		t.limits[operatorID] = minute
 	}
-	return limit.Allow()
+	return minute.Allow()
 }
 
 func (t *Tester) keep(r *Run, now time.Time) {

@@ -154,6 +154,33 @@ func TestALimitedOperatorUsesUpNoAddress(t *testing.T) {
 	send(t, tester, r)
 }
 
+func TestTestMailsAreNoWayAroundTheLimitOfTheDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tester := newTester(&pipeline{}, newDoor())
+		account := own()
+		account.Gateway = waypost.GatewayBuiltin
+		to := Request{Account: account, To: "me@example.com"}
+		sent := 0
+		for range 24 * 60 {
+			if _, err := tester.Send(t.Context(), to); err == nil {
+				sent++
+			} else if waypost.KindOf(err) != waypost.RateLimited {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if sent < perDay || sent > 2*perDay {
+			t.Errorf("%d in a day", sent)
+		}
+		if _, err := tester.Send(t.Context(), Request{Account: account, Verify: true}); err != nil {
+			t.Errorf("to ourselves: %v", err)
+		}
+		for range 5 {
+			send(t, tester, Request{Account: own(), To: "me@example.com"}) // the own server's business
+		}
+	})
+}
+
 func TestASnapshotShowsEachStageAndNoPassword(t *testing.T) {
 	p, d := &pipeline{}, newDoor()
 	account := own()
