@@ -31,6 +31,7 @@ func (a *App) tellReputations(ctx context.Context) error {
 		return err
 	}
 	n := &notices{app: a}
+	var failed error
 	for _, r := range untold {
 		account, err := a.Directory.Get(ctx, r.OperatorID)
 		if waypost.KindOf(err) == waypost.NotFound {
@@ -42,11 +43,11 @@ func (a *App) tellReputations(ctx context.Context) error {
 		if err == nil {
 			err = a.System.ReputationTold(ctx, r, time.Now())
 		}
-		if err != nil {
-			return fmt.Errorf("tell about operator %s: %w", r.OperatorID, err)
+		if err != nil { // what is wrong with one keeps no news from the others
+			failed = errors.Join(failed, fmt.Errorf("tell about operator %s: %w", r.OperatorID, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // reputation tells an operator and the platform's owner that the built-in gateway treats

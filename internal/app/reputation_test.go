@@ -133,3 +133,37 @@ func TestWhoMailsAddressesThatDoNotExistIsPausedAlone(t *testing.T) {
 		t.Errorf("told: %v", to)
 	}
 }
+
+// An operator that cannot be told keeps no news from the next one.
+func TestOneOperatorThatCannotBeToldHoldsUpNoOther(t *testing.T) {
+	a := start(t, settings(t))
+	broken, _ := operator(t, a.Base, "boss@site.test")
+	fine, _ := operator(t, a.Base, "chief@site.test")
+	if broken > fine {
+		broken, fine = fine, broken
+	}
+	for _, id := range []string{broken, fine} {
+		if _, err := a.System.ChangeReputation(t.Context(), waypost.Policy(), id, time.Now(), func(r waypost.Reputation, _ waypost.GatewayFigures) waypost.Reputation {
+			r.Level, r.Since, r.By = waypost.LevelPaused, time.Now(), "policy"
+			return r
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Store.Write(t.Context(), func(ctx context.Context, tx *engine.Tx) error {
+		if _, err := tx.ExecContext(ctx, "UPDATE operator SET contact = 'nobody' WHERE id = $1", broken); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE reputation SET told = 0")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a.Directory.Forget(broken)
+	judgeNow(t, a)
+	soon(t, "the other one is told", func() bool {
+		var untold string
+		err := a.Engine.Reader().QueryRowContext(t.Context(), "SELECT MAX(operator_id) FROM reputation WHERE told = 0").Scan(&untold)
+		return err == nil && untold == broken
+	})
+}
