@@ -88,6 +88,9 @@ type call struct {
 	header http.Header
 	body   any // nil for none
 	repeat bool
+
+	file     []byte // the body as it is, instead
+	fileType string
 }
 
 // do makes a request and decodes its JSON answer into out, unless that is nil.
@@ -123,7 +126,7 @@ func (c *Client) raw(ctx context.Context, path string) ([]byte, error) {
 // send makes a request, again if it may be repeated, until it is answered. The answer
 // is a success, and its body is to be closed.
 func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
-	var body []byte
+	body := r.file
 	if r.body != nil {
 		var err error
 		if body, err = json.Marshal(r.body); err != nil {
@@ -171,6 +174,8 @@ func (c *Client) once(ctx context.Context, r call, body []byte) (*http.Response,
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	} else if r.fileType != "" {
+		req.Header.Set("Content-Type", r.fileType)
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {

@@ -42,6 +42,7 @@ type NewMessage struct {
 	ExpiresAt   time.Time         `json:"expires_at,omitzero"`
 	Tags        []string          `json:"tags,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
+	Unsubscribe *bool             `json:"unsubscribe,omitempty"` // whether its recipient may unsubscribe with one click; nil: as usual for its kind
 
 	// IdempotencyKey makes the server accept this mail once, however often it is sent.
 	// Only then does the client repeat it (Client.Retries).
@@ -60,7 +61,8 @@ type ReceiptDelivery struct {
 	ID        string `json:"id"`
 	MessageID string `json:"message_id"`
 	To        string `json:"to"`
-	Status    string `json:"status"`
+	Status    string `json:"status"` // queued or suppressed
+	Reason    string `json:"reason"` // of one that is suppressed
 }
 
 // Message is a mail without its content.
@@ -69,7 +71,7 @@ type Message struct {
 	BatchID   string            `json:"batch_id"`
 	Kind      string            `json:"kind"`
 	Lane      string            `json:"lane"`
-	Source    string            `json:"source"` // smtp, api, test, notice
+	Source    string            `json:"source"` // smtp, api, panel, test, notice, forward
 	Test      bool              `json:"test"`
 	From      Address           `json:"from"`
 	Subject   string            `json:"subject"` // "" for kind security
@@ -93,25 +95,27 @@ type MessageItem struct {
 
 // Delivery is one recipient of a message.
 type Delivery struct {
-	ID        string    `json:"id"`
-	MessageID string    `json:"message_id"`
-	To        string    `json:"to"`
-	Status    string    `json:"status"` // queued, delivered, bounced, expired, cancelled, suppressed, uncertain
-	Held      bool      `json:"held"`
-	Waiting   string    `json:"waiting"` // what a queued one waits for
-	Reason    string    `json:"reason"`
-	Cause     string    `json:"cause"`
-	Advice    string    `json:"advice"`
-	Kind      string    `json:"kind"`
-	Lane      string    `json:"lane"`
-	Route     string    `json:"route"`
-	Tries     int       `json:"tries"`
-	NextAt    time.Time `json:"next_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
-	Attempts  []Attempt `json:"attempts"` // with Client.Message only
-	Pending   bool      `json:"pending"`  // after a control action: it takes effect before the next step
+	ID        string     `json:"id"`
+	MessageID string     `json:"message_id"`
+	To        string     `json:"to"`
+	Status    string     `json:"status"` // queued, delivered, bounced, expired, cancelled, suppressed, uncertain
+	Held      bool       `json:"held"`
+	Waiting   string     `json:"waiting"` // what a queued one waits for
+	Reason    string     `json:"reason"`
+	Cause     string     `json:"cause"`
+	Class     string     `json:"class"` // what the cause is counted as
+	Advice    string     `json:"advice"`
+	Kind      string     `json:"kind"`
+	Lane      string     `json:"lane"`
+	Route     string     `json:"route"`
+	Tries     int        `json:"tries"`
+	NextAt    time.Time  `json:"next_at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+	Attempts  []Attempt  `json:"attempts"` // with Client.Message only
+	Feedback  []Feedback `json:"feedback"` // with Client.Message only: late bounces and complaints
+	Pending   bool       `json:"pending"`  // after a control action: it takes effect before the next step
 }
 
 // Attempt is one try of a delivery.
@@ -124,9 +128,22 @@ type Attempt struct {
 	Phase     string    `json:"phase"`
 	Outcome   string    `json:"outcome"`
 	Cause     string    `json:"cause"`
+	Class     string    `json:"class"` // what the cause is counted as
+	Rule      string    `json:"rule"`  // that named the cause
 	Reply     Reply     `json:"reply"`
 	StartedAt time.Time `json:"started_at"`
 	TookMS    int64     `json:"took_ms"`
+}
+
+// Feedback is what was reported about a delivery after it had left.
+type Feedback struct {
+	Sort     string    `json:"sort"` // bounce, complaint
+	Cause    string    `json:"cause"`
+	Class    string    `json:"class"`
+	Rule     string    `json:"rule"`
+	Detail   string    `json:"detail"`   // the reporter's own words
+	Reporter string    `json:"reporter"` // as it calls itself, and its address
+	At       time.Time `json:"at"`
 }
 
 // Reply is what an SMTP server said.

@@ -195,39 +195,55 @@ func (c *Client) RemoveSender(ctx context.Context, id string) error {
 // Suppression is an address that the operator must not mail.
 type Suppression struct {
 	Address   string    `json:"address"`
-	Reason    string    `json:"reason"`
+	Reason    string    `json:"reason"` // manual, hard_bounce, soft_bounce, complaint, unsubscribe
+	Kind      string    `json:"kind"`   // "" for mail of every kind
 	Detail    string    `json:"detail"`
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"` // zero: never
 	Hits      int       `json:"hits"`       // how often it was found
-	MessageID string    `json:"message_id"` // the message that showed it last, "" for an entry by hand
+	MessageID string    `json:"message_id"` // the message that showed it last, "" for none
+	Via       string    `json:"via"`        // how it came about: mail, one_click, page, api, panel, import, command
 }
 
-// Suppressions goes through the suppressions by address. Both conditions may be empty.
-func (c *Client) Suppressions(ctx context.Context, address, reason string) iter.Seq2[Suppression, error] {
+// NewSuppression is an address to suppress.
+type NewSuppression struct {
+	Address   string    `json:"address"`
+	Kind      string    `json:"kind,omitempty"` // "" for mail of every kind
+	Detail    string    `json:"detail,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
+}
+
+// SuppressionFilter picks suppressions; zero fields do not matter.
+type SuppressionFilter struct {
+	Address string // an address, "beginning*" or "@domain"
+	Reason  string
+	Kind    string // "all" for those of mail of every kind
+}
+
+func (f SuppressionFilter) values() url.Values {
 	q := url.Values{}
-	set(q, "address", address)
-	set(q, "reason", reason)
-	return list[Suppression](ctx, c, "/v1/suppressions", q)
+	set(q, "address", f.Address)
+	set(q, "reason", f.Reason)
+	set(q, "kind", f.Kind)
+	return q
 }
 
-// Suppress adds an address, for ever if expires is zero.
-func (c *Client) Suppress(ctx context.Context, address, detail string, expires time.Time) (Suppression, error) {
+// Suppressions goes through the suppressions by address.
+func (c *Client) Suppressions(ctx context.Context, f SuppressionFilter) iter.Seq2[Suppression, error] {
+	return list[Suppression](ctx, c, "/v1/suppressions", f.values())
+}
+
+// Suppress adds an address.
+func (c *Client) Suppress(ctx context.Context, n NewSuppression) (Suppression, error) {
 	var out Suppression
-	body := struct {
-		Address   string    `json:"address"`
-		Detail    string    `json:"detail,omitempty"`
-		ExpiresAt time.Time `json:"expires_at,omitzero"`
-	}{address, detail, expires}
-	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions", body: body, repeat: true}, &out)
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions", body: n, repeat: true}, &out)
 	return out, err
 }
 
-// Unsuppress removes the entries of an address; reason "" means all.
-func (c *Client) Unsuppress(ctx context.Context, address, reason string) error {
-	q := url.Values{"address": {address}}
-	set(q, "reason", reason)
-	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions", query: q}, nil)
+// Unsuppress removes the entries of the filter's address, an exact one, that have its
+// reason and kind.
+func (c *Client) Unsuppress(ctx context.Context, f SuppressionFilter) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions", query: f.values()}, nil)
 	return err
 }
 
@@ -251,4 +267,46 @@ func (c *Client) AddExempt(ctx context.Context, address string) error {
 func (c *Client) RemoveExempt(ctx context.Context, address string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions/exempt", query: url.Values{"address": {address}}}, nil)
 	return err
+}
+
+// ExportSuppressions downloads the suppressions that a filter picks as comma-separated
+// values, which ImportSuppressions takes. The error is that of a file which is not whole, too.
+func (c *Client) ExportSuppressions(ctx context.Context, f SuppressionFilter) ([]byte, error) {
+	path := "/v1/suppressions/export"
+	if q := f.values(); len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.raw(ctx, path)
+}
+
+// ImportReport is what became of a file of suppressions, in rows.
+type ImportReport struct {
+	DryRun    bool         `json:"dry_run"`
+	Rows      int          `json:"rows"`
+	Added     int          `json:"added"`
+	Renewed   int          `json:"renewed"`   // there was an entry that had ended, or would have ended earlier
+	Unchanged int          `json:"unchanged"` // there is an entry that lasts as long, or the same was in the file already
+	Refused   int          `json:"refused"`
+	Problems  []RowProblem `json:"problems"` // why rows are refused, the first 1,000 of them
+}
+
+// RowProblem says why a row of a file is refused.
+type RowProblem struct {
+	Line    int    `json:"line"` // where it begins, from 1
+	Text    string `json:"text"` // what is wrong in it
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// ImportSuppressions imports a file of suppressions; reason is that of rows that say none,
+// "" for manual. With try nothing is changed. Good rows are kept and others refused.
+func (c *Client) ImportSuppressions(ctx context.Context, file []byte, reason string, try bool) (ImportReport, error) {
+	q := url.Values{}
+	set(q, "reason", reason)
+	if try {
+		q.Set("dry_run", "true")
+	}
+	var out ImportReport
+	_, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions/import", query: q, file: file, fileType: "text/csv", repeat: true}, &out)
+	return out, err
 }

@@ -15,6 +15,9 @@ import (
 
 	"github.com/waypost/waypost/client"
 	"github.com/waypost/waypost/internal/mailtest"
+	"github.com/waypost/waypost/internal/secret"
+	"github.com/waypost/waypost/internal/unsubscribe"
+	"github.com/waypost/waypost/internal/waypost"
 )
 
 // lived is an installation that looks as if people had worked with it for a month: its
@@ -177,8 +180,18 @@ func (l *lived) ownAddress(c, platform *client.Client) {
 			Text: "Acme Tracking, support around the clock\nsupport@" + acmeDomain, HTML: `<p><b>Acme Tracking</b>, support around the clock<br>support@` + acmeDomain + `</p>`,
 		},
 	}))(t)
-	must(c.Suppress(ctx, "unsubscribed@"+customers, "Asked by phone to get no more mail.", time.Time{}))(t)
-	must(c.Suppress(ctx, "workshop@"+customers, "On leave.", time.Now().AddDate(0, 1, 0)))(t)
+	must(c.Suppress(ctx, client.NewSuppression{Address: "unsubscribed@" + customers, Detail: "Asked by phone to get no more mail."}))(t)
+	must(c.Suppress(ctx, client.NewSuppression{Address: "workshop@" + customers, Detail: "On leave.", ExpiresAt: time.Now().AddDate(0, 1, 0)}))(t)
+}
+
+// optOut makes a link to unsubscribe as mail has it where the platform has an https address,
+// which this one has not.
+func (l *lived) optOut(operatorID, mail string) {
+	t := l.installation.t
+	ring := must(secret.Load(filepath.Join(l.dir, "instance.key")))(t)
+	l.names["optout"] = unsubscribe.Links{Sealer: ring}.Token(unsubscribe.Link{
+		OperatorID: operatorID, MessageID: mail, Kind: waypost.KindReport, Address: "office@" + customers,
+	})
 }
 
 // mail sends one of each sort.
@@ -212,7 +225,7 @@ func (l *lived) mail(c *client.Client) {
 		Subject: "Weekly mileage, Acme Tracking", Text: "The report is attached.", Kind: "report",
 		Attachments: []client.Attachment{{Name: "mileage.xlsx", Content: []byte("PK\x03\x04 not a real one")}},
 	}
-	send(c, "report", report, "office")
+	l.optOut(l.acme, send(c, "report", report, "office").ID)
 	cancelled := send(c, "cancelled", client.NewMessage{Subject: "Geofence test, please ignore", Text: "Test.", Kind: "event"}, "archive")
 	held := send(c, "held", client.NewMessage{Subject: "Idling for 40 minutes: Van 12", Text: "Van 12 idles.", Kind: "event"}, "archive")
 	send(c, "bounced", client.NewMessage{Subject: "Speeding: Truck 4", Text: "104 km/h on Ring Road.", Kind: "event"}, "former.driver")

@@ -47,6 +47,12 @@ func lookedAt() []looked {
 		{who: anybody, name: "reset-bad", path: "/reset/nothing", miss: true},
 		{who: anybody, name: "invite", path: "/invite/{invite}"},
 		{who: anybody, name: "dns-link", path: "/dns/{link}"},
+		{who: anybody, name: "unsubscribe", path: "/u/{optout}"},
+		{who: anybody, name: "unsubscribe-done", path: "/u/{optout}", do: func(b *browser) {
+			b.click("Unsubscribe")
+			b.wait("That was a mistake")
+		}},
+		{who: anybody, name: "unsubscribe-bad", path: "/u/nothing", miss: true},
 		{who: anybody, name: "dns-link-bad", path: "/dns/nothing", miss: true},
 		{who: half, name: "sign-in-code", path: "/sign-in/code"},
 
@@ -82,6 +88,12 @@ func lookedAt() []looked {
 		{who: admin, name: "domain-missing", path: "/domains/{half}"},
 		{who: admin, name: "sender", path: "/senders/{sender}"},
 		{who: admin, name: "suppressions", path: "/suppressions"},
+		{who: admin, name: "suppressions-import", path: "/suppressions", do: func(b *browser) {
+			b.click("Import a file")
+			b.fill("list", "driver@haulage.test\nnobody")
+			b.click("Check only")
+			b.wait("Nothing was changed yet")
+		}},
 		{who: admin, name: "keys", path: "/keys"},
 		{who: admin, name: "key-new", path: "/keys/new"},
 		{who: admin, name: "key-made", path: "/keys/new", do: func(b *browser) {
@@ -125,6 +137,7 @@ func lookedAt() []looked {
 		{who: staff, name: "platform-mailbox", path: "/platform/mailbox"},
 		{who: staff, name: "platform-mailbox-mail", path: "/platform/mailbox/{mail}"},
 		{who: staff, name: "products", path: "/platform/products"},
+		{who: staff, name: "platform-settings", path: "/platform/settings"},
 		{who: staff, name: "nodes", path: "/platform/nodes"},
 		{who: staff, name: "users", path: "/platform/users"},
 		{who: staff, name: "user-new", path: "/platform/users/new"},
@@ -155,6 +168,7 @@ func notLookedAt() map[string]string {
 	return map[string]string{
 		"/{$}":                                  "leads on",
 		"/messages.csv":                         "download",
+		"/suppressions.csv":                     "download",
 		"/messages/{id}/live":                   "part of a page",
 		"/messages/{id}/preview":                "a mail, in a frame of its page",
 		"/messages/{id}/raw":                    "download",

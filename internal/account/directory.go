@@ -53,6 +53,7 @@ type Directory struct {
 	mu         sync.RWMutex
 	generation uint64 // raised whenever something is dropped: a reading begun before is not kept
 	cached     map[string]entry
+	platform   *waypost.PlatformSettings // nil: to be read
 
 	seed   maphash.Seed
 	health [64]sync.Mutex // by operator: one at a time decides about a relay
@@ -171,6 +172,27 @@ func (d *Directory) drop() {
 	defer d.mu.Unlock()
 	d.generation++
 	d.cached = map[string]entry{}
+	d.platform = nil
+}
+
+// Platform returns what the owner has chosen for the whole platform.
+func (d *Directory) Platform(ctx context.Context) (waypost.PlatformSettings, error) {
+	d.mu.RLock()
+	known, generation := d.platform, d.generation
+	d.mu.RUnlock()
+	if known != nil {
+		return *known, nil
+	}
+	read, err := d.store.PlatformSettings(ctx)
+	if err != nil {
+		return read, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.generation == generation { // else it may be older than what was dropped
+		d.platform = &read
+	}
+	return read, nil
 }
 
 // OnChange registers a function that Watch calls when something changed, after the

@@ -122,10 +122,10 @@ func TestSuppressionsAreNormalizedCheckedAndOnesOwn(t *testing.T) {
 	if diff := cmp.Diff([]string{"address", "detail", "expires"}, fields(err)); diff != "" {
 		t.Error(diff)
 	}
-	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), other, "bob@acme.example", ""); waypost.KindOf(err) != waypost.NotFound {
+	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), other, "bob@acme.example", "", ""); waypost.KindOf(err) != waypost.NotFound {
 		t.Errorf("another operator removes it: %v", err)
 	}
-	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), id, "BOB@acme.example", ""); err != nil {
+	if err := w.RemoveSuppression(t.Context(), waypost.CommandLine(), id, "BOB@acme.example", "", ""); err != nil {
 		t.Error(err)
 	}
 	if w.get(t, id).Suppressions {

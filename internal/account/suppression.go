@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,19 +12,23 @@ import (
 // NewSuppression is an address that an operator does not want to mail any more.
 type NewSuppression struct {
 	Address string
-	Detail  string    // for people, at most 200 characters
-	Expires time.Time // zero: for ever
+	Kind    waypost.Kind // "" for mail of every kind
+	Detail  string       // for people, at most 200 characters
+	Expires time.Time    // zero: for ever
 }
 
 // AddSuppression adds a suppression with reason manual, or renews the one there is.
-// Errors are Problems with the fields address, detail and expires.
+// Errors are Problems with the fields address, kind, detail and expires.
 func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n NewSuppression) (waypost.Suppression, error) {
 	if operatorID == waypost.PlatformOperatorID {
-		return waypost.Suppression{}, waypost.NewError(waypost.Conflict, "platform_mail", "what the platform itself writes is not suppressed: it may be how somebody gets in again")
+		return waypost.Suppression{}, errPlatformMail()
 	}
 	var p Problems
 	now := time.Now()
 	address := checkAddress(&p, n.Address)
+	if _, ok := waypost.ParseKind(string(n.Kind)); !ok && n.Kind != "" {
+		p.add("kind", "there is no such kind of mail")
+	}
 	detail := strings.TrimSpace(n.Detail)
 	if why := badName(detail); why != "" {
 		p.add("detail", why)
@@ -37,14 +40,18 @@ func (s *Service) AddSuppression(ctx context.Context, by waypost.Actor, operator
 		return waypost.Suppression{}, err
 	}
 	added := waypost.Suppression{
-		OperatorID: operatorID, Address: address, Reason: waypost.SuppressedManual, Detail: detail,
-		Created: now.UTC().Truncate(time.Millisecond), Expires: n.Expires,
+		OperatorID: operatorID, Address: address, Reason: waypost.SuppressedManual, Kind: n.Kind, Detail: detail,
+		Hits: 1, Via: waypost.ViaOf(by), Created: now.UTC().Truncate(time.Millisecond), Expires: n.Expires,
 	}
 	if err := s.o.Store.AddSuppression(ctx, by, operatorID, added); err != nil {
 		return waypost.Suppression{}, err
 	}
 	s.o.Directory.forget(operatorID)
 	return added, nil
+}
+
+func errPlatformMail() error {
+	return waypost.NewError(waypost.Conflict, "platform_mail", "what the platform itself writes is not suppressed: it may be how somebody gets in again")
 }
 
 // Suppressions lists suppressions, limit at a time; next is the cursor of the rest,
@@ -55,31 +62,31 @@ func (s *Service) Suppressions(ctx context.Context, operatorID string, f store.S
 	return s.o.Store.Suppressions(ctx, operatorID, f, cursor, limit)
 }
 
-// RemoveSuppression removes the suppression of an address for a reason, or for "" all
-// of that address. The error is NotFound if there is none.
-func (s *Service) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, address string, reason waypost.SuppressionReason) error {
+// RemoveSuppression removes the suppressions of an address for a reason, "" for any, and of
+// a kind, "" for any and waypost.AllKinds for those of every kind. The error is NotFound if
+// there is none.
+func (s *Service) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, address string, reason waypost.SuppressionReason, kind waypost.Kind) error {
 	var p Problems
 	address = checkAddress(&p, address)
 	if err := p.err(); err != nil {
 		return err
 	}
 	defer s.o.Directory.forget(operatorID)
-	if reason != "" {
-		return s.o.Store.RemoveSuppression(ctx, by, operatorID, address, reason)
-	}
-	found, err := s.o.Store.SuppressionsFor(ctx, operatorID, []string{address})
-	if err != nil {
-		return fmt.Errorf("read suppressions: %w", err)
-	}
-	if len(found[address]) == 0 {
-		return waypost.NewError(waypost.NotFound, "not_found", "the address is not suppressed")
-	}
-	for _, one := range found[address] {
-		if err := s.o.Store.RemoveSuppression(ctx, by, operatorID, address, one.Reason); err != nil && waypost.KindOf(err) != waypost.NotFound {
-			return err
-		}
-	}
-	return nil
+	return s.o.Store.RemoveSuppression(ctx, by, operatorID, address, reason, kind)
+}
+
+// Unsubscribe records that the recipient of a mail wants no more of its kind: operator,
+// address, kind and mail of n, and the way it was said. Said twice it is said once. It holds
+// for exempt addresses, too: it is the person's own word.
+func (s *Service) Unsubscribe(ctx context.Context, n waypost.Suppression) error {
+	n.Created = time.Now().UTC().Truncate(time.Millisecond)
+	defer s.o.Directory.forget(n.OperatorID)
+	return s.o.Store.Unsubscribe(ctx, n)
+}
+
+// Resubscribe takes back what Unsubscribe recorded of an address and a kind.
+func (s *Service) Resubscribe(ctx context.Context, operatorID, address string, kind waypost.Kind) error {
+	return s.o.Store.Resubscribe(ctx, waypost.Recipient(), operatorID, address, kind)
 }
 
 func checkAddress(p *Problems, address string) string {

@@ -65,6 +65,8 @@ func rules() map[string]rule {
 		"list-suppressions":   tenant(waypost.ScopeSettings),
 		"add-suppression":     tenant(waypost.ScopeSettings),
 		"remove-suppression":  tenant(waypost.ScopeSettings),
+		"export-suppressions": tenant(waypost.ScopeSettings),
+		"import-suppressions": tenant(waypost.ScopeSettings),
 		"list-exempt":         tenant(waypost.ScopeSettings),
 		"add-exempt":          tenant(waypost.ScopeSettings),
 		"remove-exempt":       tenant(waypost.ScopeSettings),
@@ -95,6 +97,9 @@ func rules() map[string]rule {
 
 		"get-platform-dns": platform,
 		"rotate-dkim":      platform,
+
+		"get-platform-settings":    platform,
+		"change-platform-settings": platform,
 
 		"list-waiting-senders": platform,
 		"approve-sender":       platform,

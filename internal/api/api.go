@@ -74,7 +74,8 @@ type Options struct {
 	Memory    *web.Memory  // for the content of mail; nil: one of its own
 	Platform  route.Platform
 
-	PlatformDNS PlatformDNS
+	PlatformDNS      PlatformDNS
+	PlatformSettings PlatformSettings
 
 	PublicURL      string          // where clients reach this server, for links and the description; "" goes by the request
 	LinkKeys       verify.LinkKeys // links to domains' pages are signed with the first and known by any; nil: they end with the process
@@ -101,6 +102,7 @@ func New(o Options) http.Handler {
 	s.registerOperators()
 	s.registerCredentials()
 	s.registerPlatform()
+	s.registerPlatformSettings()
 	s.registerApproval()
 	for id := range s.rules {
 		if !s.registered[id] {
@@ -185,9 +187,10 @@ type operation struct {
 	Tag         string
 	Summary     string
 	Description string
-	Status      int    // of a success
-	MaxBody     int64  // bytes of the request body; 0 means 1 MiB
-	Produces    string // media type of an answer that is not JSON
+	Status      int      // of a success
+	MaxBody     int64    // bytes of the request body; 0 means 1 MiB
+	Produces    string   // media type of an answer that is not JSON
+	Consumes    []string // media types of a request that is not JSON; its handler checks it
 }
 
 // register adds an endpoint. Its handler is called with a caller who may do this.
@@ -206,8 +209,14 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *ca
 		BodyReadTimeout: -1,
 		// body checks it too. huma's check takes hundreds of times the size of what it looks at.
 		SkipValidateBody: true,
-		Metadata:         map[string]any{metaMaxBody: o.MaxBody},
+		Metadata:         map[string]any{metaMaxBody: o.MaxBody, metaConsumes: o.Consumes},
 		Responses:        s.answers(o),
+	}
+	if len(o.Consumes) > 0 {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
+		for _, kind := range o.Consumes {
+			op.RequestBody.Content[kind] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
+		}
 	}
 	if r.tenant {
 		op.Parameters = append(op.Parameters, &huma.Param{
@@ -232,7 +241,7 @@ func register[I, O any](s *server, o operation, handle func(context.Context, *ca
 func (s *server) mustCheck(o operation) {
 	item := s.api.OpenAPI().Paths[o.Path]
 	for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch, item.Delete} {
-		if op == nil || op.OperationID != o.ID || op.RequestBody == nil {
+		if op == nil || op.OperationID != o.ID || op.RequestBody == nil || len(o.Consumes) > 0 {
 			continue
 		}
 		if why := checkable(s.api.OpenAPI().Components.Schemas, bodySchema(op)); why != "" {

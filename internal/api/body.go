@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +20,8 @@ import (
 )
 
 const (
-	metaMaxBody = "max_body"
+	metaMaxBody  = "max_body"
+	metaConsumes = "consumes"
 
 	defaultMaxBody = 1 << 20
 	smallBody      = 64 << 10 // up to here a body counts among the small ones
@@ -48,7 +52,15 @@ func (s *server) body(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	if s.api.Unmarshal(ctx.Header("Content-Type"), []byte("null"), new(any)) != nil {
+	consumes, _ := op.Metadata[metaConsumes].([]string)
+	if len(consumes) > 0 {
+		if kind, _, err := mime.ParseMediaType(ctx.Header("Content-Type")); err != nil || !slices.Contains(consumes, kind) {
+			s.refuse(ctx, &problem{
+				Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "send Content-Type: " + strings.Join(consumes, " or "),
+			})
+			return
+		}
+	} else if s.api.Unmarshal(ctx.Header("Content-Type"), []byte("null"), new(any)) != nil {
 		s.refuse(ctx, &problem{
 			Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "send Content-Type: application/json",
 		})
@@ -77,7 +89,7 @@ func (s *server) body(ctx huma.Context, next func(huma.Context)) {
 			small, err = 0, waypost.NewError(waypost.Unavailable, "busy", "too many requests at once; try again")
 		}
 	}
-	if err == nil && len(data) > 0 { // huma says it if there is none
+	if err == nil && len(data) > 0 && len(consumes) == 0 { // huma says it if there is none
 		err = s.checkBody(op, data)
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ func described(t *testing.T) (*server, map[string]*huma.Operation) {
 	out := map[string]*huma.Operation{}
 	for _, item := range s.api.OpenAPI().Paths {
 		for _, op := range []*huma.Operation{item.Post, item.Put, item.Patch} {
-			if op != nil && op.RequestBody != nil {
+			if op != nil && op.RequestBody != nil && op.RequestBody.Content[mediaJSON] != nil {
 				out[op.OperationID] = op
 			}
 		}

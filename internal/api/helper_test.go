@@ -129,7 +129,8 @@ func newWorld(t testing.TB, change ...func(*api.Options)) *world {
 	w.dir.OnChange(q.Changed)
 	w.background(t, q)
 	w.options = api.Options{
-		Store: db.Store, Accounts: w.accounts, Directory: w.dir, Auth: w.auth, Queue: q, Sandbox: db.System, Platform: platform, Log: log,
+		PlatformSettings: db.System,
+		Store:            db.Store, Accounts: w.accounts, Directory: w.dir, Auth: w.auth, Queue: q, Sandbox: db.System, Platform: platform, Log: log,
 		Domains:        unchecked{db.Store},
 		Accepter:       submit.New(submit.Options{Store: db.Store, Accounts: w.dir, Queue: q, Platform: platform, Hostname: "waypost.test", Limits: submit.Limits{Size: 1 << 20}, Log: log}),
 		MaxMessageSize: 1 << 20, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},

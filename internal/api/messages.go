@@ -59,7 +59,7 @@ type Message struct {
 	BatchID   string            `json:"batch_id,omitempty" doc:"Set if one request became several messages."`
 	Kind      waypost.Kind      `json:"kind"`
 	Lane      waypost.Lane      `json:"lane"`
-	Source    string            `json:"source" doc:"How it came: smtp, api, panel, test or notice."`
+	Source    string            `json:"source" doc:"How it came: smtp, api, panel, test, notice or forward."`
 	Test      bool              `json:"test" doc:"Sent with a test key: it goes to the sandbox."`
 	From      address           `json:"from"`
 	Subject   string            `json:"subject" doc:"Empty for kind security."`
@@ -151,6 +151,7 @@ type Delivery struct {
 	Waiting   string            `json:"waiting,omitempty" doc:"While it is queued: what it waits for, in a sentence."`
 	Reason    string            `json:"reason" doc:"Why it is where it is: the last words of the other server, or what happened."`
 	Cause     string            `json:"cause" doc:"The sort of the last failure; empty if there was none."`
+	Class     classify.Class    `json:"class" doc:"What the cause is counted as: one of a small set that is added to, never renamed."`
 	Advice    string            `json:"advice,omitempty" doc:"What the cause means and what to do."`
 	Kind      waypost.Kind      `json:"kind"`
 	Lane      waypost.Lane      `json:"lane"`
@@ -164,7 +165,7 @@ type Delivery struct {
 
 func (s *server) showDelivery(c *caller, d *waypost.Delivery) Delivery {
 	out := Delivery{
-		ID: d.ID, MessageID: d.MessageID, To: d.Recipient, Status: d.State, Reason: d.Reason, Cause: d.Cause,
+		ID: d.ID, MessageID: d.MessageID, To: d.Recipient, Status: d.State, Reason: d.Reason, Cause: d.Cause, Class: classOf(d.Cause),
 		Advice: classify.Cause(d.Cause).Explain(), Kind: d.Kind, Lane: d.Lane, Route: d.Route, Tries: d.Attempts,
 		ExpiresAt: stamp(d.Expires), CreatedAt: stamp(d.Created), UpdatedAt: stamp(d.Updated),
 	}
@@ -184,6 +185,8 @@ type attempt struct {
 	Phase     waypost.Phase     `json:"phase" doc:"The last step it came to."`
 	Outcome   waypost.Outcome   `json:"outcome"`
 	Cause     string            `json:"cause"`
+	Class     classify.Class    `json:"class" doc:"What the cause is counted as; empty without one."`
+	Rule      string            `json:"rule" doc:"The rule on replies that named the cause; those of the owner's file begin with \"owner: \"."`
 	Reply     waypost.Reply     `json:"reply" doc:"The other server's own words."`
 	StartedAt string            `json:"started_at" format:"date-time"`
 	TookMS    int64             `json:"took_ms"`
@@ -192,8 +195,31 @@ type attempt struct {
 func showAttempt(a waypost.Attempt) attempt {
 	return attempt{
 		Number: a.Number, Route: a.Route, Host: a.Host, Address: a.Address, TLS: a.TLS, Phase: a.Phase, Outcome: a.Outcome,
-		Cause: a.Cause, Reply: a.Reply, StartedAt: stamp(a.Started), TookMS: a.Took.Milliseconds(),
+		Cause: a.Cause, Class: classOf(a.Cause), Rule: a.Rule, Reply: a.Reply, StartedAt: stamp(a.Started), TookMS: a.Took.Milliseconds(),
 	}
+}
+
+// classOf is the class of a cause, "" without one.
+func classOf(cause string) classify.Class {
+	if cause == "" {
+		return ""
+	}
+	return classify.Cause(cause).Class()
+}
+
+// feedback is what was reported about a delivery after it had left.
+type feedback struct {
+	Sort     waypost.FeedbackSort `json:"sort" enum:"bounce,complaint"`
+	Cause    string               `json:"cause" doc:"Of a bounce."`
+	Class    classify.Class       `json:"class" doc:"Of a bounce: what the cause is counted as."`
+	Rule     string               `json:"rule" doc:"Of a bounce: the rule on replies that named the cause."`
+	Detail   string               `json:"detail" doc:"The reporter's own words; of a complaint its sort."`
+	Reporter string               `json:"reporter" doc:"The server that reported, as it calls itself, and its address."`
+	At       string               `json:"at" format:"date-time"`
+}
+
+func showFeedback(f waypost.Feedback) feedback {
+	return feedback{Sort: f.Sort, Cause: f.Cause, Class: classOf(f.Cause), Rule: f.Rule, Detail: f.Detail, Reporter: f.Reporter, At: stamp(f.At)}
 }
 
 // event is a fact about a message or a delivery.
@@ -218,10 +244,11 @@ func showEvent(e waypost.Event) event {
 	}
 }
 
-// deliveryDetail is a delivery with its attempts.
+// deliveryDetail is a delivery with its attempts and what was reported about it.
 type deliveryDetail struct {
 	Delivery
-	Attempts []attempt `json:"attempts" nullable:"false"`
+	Attempts []attempt  `json:"attempts" nullable:"false"`
+	Feedback []feedback `json:"feedback" nullable:"false" doc:"Late bounces and complaints: at most one of each."`
 }
 
 // messageDetail is a message with all that happened to it.
@@ -249,7 +276,7 @@ func (s *server) getMessage(ctx context.Context, c *caller, in *ByID) (*answer[m
 			out.Messages = append(out.Messages, showMessage(&found.Messages[i]))
 		}
 	}
-	attempts := map[string][]attempt{}
+	attempts, reports := map[string][]attempt{}, map[string][]feedback{}
 	for i := range found.Messages {
 		id := found.Messages[i].ID
 		tried, err := s.Store.Attempts(ctx, c.operator(), id)
@@ -259,6 +286,13 @@ func (s *server) getMessage(ctx context.Context, c *caller, in *ByID) (*answer[m
 		for _, a := range tried {
 			attempts[a.DeliveryID] = append(attempts[a.DeliveryID], showAttempt(a))
 		}
+		reported, err := s.Store.Feedback(ctx, c.operator(), id)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range reported {
+			reports[f.DeliveryID] = append(reports[f.DeliveryID], showFeedback(f))
+		}
 		events, err := s.Store.Events(ctx, c.operator(), id)
 		if err != nil {
 			return nil, err
@@ -266,8 +300,9 @@ func (s *server) getMessage(ctx context.Context, c *caller, in *ByID) (*answer[m
 		out.Events = append(out.Events, items(events, showEvent)...)
 	}
 	for i := range found.Deliveries {
-		d := deliveryDetail{Delivery: s.showDelivery(c, &found.Deliveries[i]), Attempts: []attempt{}}
+		d := deliveryDetail{Delivery: s.showDelivery(c, &found.Deliveries[i]), Attempts: []attempt{}, Feedback: []feedback{}}
 		d.Attempts = append(d.Attempts, attempts[d.ID]...)
+		d.Feedback = append(d.Feedback, reports[d.ID]...)
 		out.Deliveries = append(out.Deliveries, d)
 	}
 	return &answer[messageDetail]{out}, nil

@@ -55,6 +55,46 @@ func TestAMailIsAcceptedDeliveredAndShown(t *testing.T) {
 	}
 }
 
+func TestAVerdictIsShownWithItsEvidence(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	w.peer.set(func(j *waypost.Job) {
+		for i := range j.Deliveries {
+			j.Report(i, waypost.Attempt{
+				Route: j.Route, Phase: waypost.PhaseRcpt, Outcome: waypost.OutcomePermanent, Cause: "relay_denied", Rule: "relay refused",
+				Reply: waypost.Reply{Code: 550, Enhanced: "5.7.1", Text: "no relaying"},
+			})
+		}
+	})
+	d := c.until(t, c.send(t, mail()).ID, "bounced").Deliveries[0]
+	if a := d.Attempts[0]; d.Class != "policy" || a.Class != "policy" || a.Cause != "relay_denied" || a.Rule != "relay refused" || len(d.Feedback) != 0 {
+		t.Errorf("%+v", d)
+	}
+	w.peer.set(nil)
+	id := c.send(t, mail()).ID
+	d = c.until(t, id, "delivered").Deliveries[0]
+	if a := d.Attempts[0]; d.Class != "" || a.Class != "" || a.Rule != "" {
+		t.Errorf("%+v", d)
+	}
+	f := waypost.Feedback{
+		DeliveryID: d.ID, Sort: waypost.FeedbackBounce, Cause: "mailbox_full", Rule: "over quota", Detail: "552 5.2.2 full",
+		Reporter: "mx.example.net [192.0.2.7]", At: time.Now().Truncate(time.Millisecond).UTC(),
+	}
+	if _, err := w.db.System.Feedback(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	d = c.until(t, id, "bounced").Deliveries[0]
+	want := client.Feedback{
+		Sort: "bounce", Cause: f.Cause, Class: "mailbox_full", Rule: f.Rule, Detail: f.Detail, Reporter: f.Reporter, At: f.At,
+	}
+	if len(d.Feedback) != 1 || d.Class != "mailbox_full" {
+		t.Fatalf("%+v", d)
+	}
+	if diff := cmp.Diff(want, d.Feedback[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRecipientsOfCcAndBccGetTheMailAndBccIsNotShown(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")

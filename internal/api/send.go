@@ -39,6 +39,7 @@ type newMessage struct {
 	ExpiresAt   *time.Time        `json:"expires_at,omitempty" doc:"It does not leave after; 72 hours if left out."`
 	Tags        []string          `json:"tags,omitempty" maxItems:"10" minLength:"1" maxLength:"64" doc:"To search for."`
 	Metadata    map[string]string `json:"metadata,omitempty" maxProperties:"20" doc:"For your own programs, at most 4,096 bytes."`
+	Unsubscribe *bool             `json:"unsubscribe,omitempty" doc:"Whether the mail offers its recipient to unsubscribe from its kind with one click (RFC 8058). Left out: event and report do, other does not; security and balance never do. Only mail to one recipient offers it, without a List-Unsubscribe of its own."`
 }
 
 // Bounds of names and values together, in bytes. A header block of more than maxHeaders
@@ -199,6 +200,7 @@ func (s *server) submission(c *caller, m *newMessage) (waypost.Submission, error
 		return waypost.Submission{}, err
 	}
 	sub.Source, sub.Kind, sub.Lane, sub.Tags, sub.Metadata = "api", m.Kind, m.Lane, m.Tags, m.Metadata
+	sub.Unsubscribe = m.Unsubscribe
 	if m.SendAt != nil {
 		sub.SendAt = m.SendAt.UTC()
 	}

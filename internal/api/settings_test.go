@@ -1,6 +1,10 @@
 package api_test
 
 import (
+	"bytes"
+	"errors"
+	"mime/multipart"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -162,7 +166,7 @@ func TestATestMailThatTakesLongIsFollowed(t *testing.T) {
 func TestATestMailToASuppressedAddressIsRefused(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
-	if _, err := c.Suppress(t.Context(), "Me@Example.com", "asked us to stop", time.Time{}); err != nil {
+	if _, err := c.Suppress(t.Context(), client.NewSuppression{Address: "Me@Example.com", Detail: "asked us to stop"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.TestSettings(t.Context(), "me@example.com", nil)
@@ -202,23 +206,107 @@ func TestSuppressions(t *testing.T) {
 	w := newWorld(t)
 	c := w.tenant(t, "Acme")
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
-	added, err := c.Suppress(t.Context(), "Driver@Example.com", "asked us to stop", expires)
+	added, err := c.Suppress(t.Context(), client.NewSuppression{Address: "Driver@Example.com", Detail: "asked us to stop", ExpiresAt: expires})
 	if err != nil || added.Address != "driver@example.com" || added.Reason != "manual" || !added.ExpiresAt.Equal(expires) {
 		t.Fatalf("Suppress = %+v, %v", added, err)
 	}
-	if list := collect(t, c.Suppressions(t.Context(), "@example.com", "manual")); len(list) != 1 || list[0].Detail != "asked us to stop" {
+	if list := collect(t, c.Suppressions(t.Context(), client.SuppressionFilter{Address: "@example.com", Reason: "manual"})); len(list) != 1 || list[0].Detail != "asked us to stop" {
 		t.Errorf("Suppressions = %+v", list)
 	}
 	got := c.until(t, c.send(t, mail()).ID, "suppressed")
 	contains(t, got.Deliveries[0].Reason, "manual")
-	if err := c.Unsuppress(t.Context(), "driver@example.com", ""); err != nil {
+	if err := c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	wantRefusal(t, c.Unsuppress(t.Context(), "driver@example.com", ""), 404, "not_found", "")
-	wantRefusal(t, c.Unsuppress(t.Context(), "driver", ""), 422, "invalid", "query.address")
-	_, err = c.Suppress(t.Context(), "driver@example.com", "", time.Now().Add(-time.Hour))
+	wantRefusal(t, c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com"}), 404, "not_found", "")
+	wantRefusal(t, c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver"}), 422, "invalid", "query.address")
+	_, err = c.Suppress(t.Context(), client.NewSuppression{Address: "driver@example.com", ExpiresAt: time.Now().Add(-time.Hour)})
 	wantRefusal(t, err, 422, "invalid", "body.expires_at")
 	c.until(t, c.send(t, mail()).ID, "delivered")
+}
+
+func TestASuppressionCanBeForOneKindOfMail(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	added, err := c.Suppress(t.Context(), client.NewSuppression{Address: "driver@example.com", Kind: "report"})
+	if err != nil || added.Kind != "report" || added.Via != "api" {
+		t.Fatalf("%+v, %v", added, err)
+	}
+	event, report := mail(), mail()
+	event.Kind, report.Kind = "event", "report"
+	if got := c.send(t, event).Deliveries[0]; got.Status != "queued" || got.Reason != "" {
+		t.Errorf("event: %+v", got)
+	}
+	if got := c.send(t, report).Deliveries[0]; got.Status != "suppressed" || got.Reason != "manual" {
+		t.Errorf("report: %+v", got) // who hands it over is told at once
+	}
+	for kind, want := range map[string]int{"": 1, "report": 1, "event": 0, "all": 0} {
+		if list := collect(t, c.Suppressions(t.Context(), client.SuppressionFilter{Kind: kind})); len(list) != want {
+			t.Errorf("kind %q: %+v", kind, list)
+		}
+	}
+	wantRefusal(t, c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com", Kind: "all"}), 404, "not_found", "")
+	if err := c.Unsuppress(t.Context(), client.SuppressionFilter{Address: "driver@example.com", Kind: "report"}); err != nil {
+		t.Error(err)
+	}
+	_, err = c.Suppress(t.Context(), client.NewSuppression{Address: "driver@example.com", Kind: "parcel"})
+	wantRefusal(t, err, 422, "invalid", "body.kind")
+}
+
+func TestSuppressionsGoFromOneOperatorToAnotherInAFile(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.tenant(t, "Acme"), w.tenant(t, "Other")
+	file := []byte("address;reason;kind\nA@x.example;unsubscribe;event\nnobody;manual;\nb@x.example;;\n")
+	for _, try := range []bool{true, false} {
+		got, err := c.ImportSuppressions(t.Context(), file, "complaint", try)
+		if err != nil || got.DryRun != try || got.Rows != 3 || got.Added != 2 || got.Refused != 1 || got.Problems[0].Line != 3 || got.Problems[0].Code != "address" || got.Problems[0].Text != "nobody" {
+			t.Fatalf("try %v: %+v, %v", try, got, err)
+		}
+	}
+	exported, err := c.ExportSuppressions(t.Context(), client.SuppressionFilter{})
+	if lines := strings.Split(string(exported), "\r\n"); err != nil || len(lines) != 4 || !strings.HasPrefix(lines[1], "a@x.example,unsubscribe,event,,") || !strings.HasPrefix(lines[2], "b@x.example,complaint,,,") {
+		t.Fatalf("%q, %v", exported, err)
+	}
+	if some, err := c.ExportSuppressions(t.Context(), client.SuppressionFilter{Kind: "event"}); err != nil || strings.Count(string(some), "\r\n") != 2 {
+		t.Errorf("%q, %v", some, err)
+	}
+	if got, err := other.ImportSuppressions(t.Context(), exported, "", false); err != nil || got.Added != 2 || got.Refused != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	wants, got := collect(t, c.Suppressions(t.Context(), client.SuppressionFilter{})), collect(t, other.Suppressions(t.Context(), client.SuppressionFilter{}))
+	for i := range wants {
+		wants[i].ExpiresAt, wants[i].CreatedAt = wants[i].ExpiresAt.Truncate(time.Second), got[i].CreatedAt
+	}
+	if diff := cmp.Diff(wants, got); diff != "" {
+		t.Error(diff)
+	}
+	_, err = c.ImportSuppressions(t.Context(), []byte("reason\nmanual\n"), "", false)
+	wantRefusal(t, err, 422, "bad_file", "body.file")
+	_, err = c.ImportSuppressions(t.Context(), bytes.Repeat([]byte("x"), 6<<20), "", false)
+	wantRefusal(t, err, 413, "body_too_large", "")
+}
+
+func TestAFileOfSuppressionsComesInAFormToo(t *testing.T) {
+	w := newWorld(t)
+	c := w.tenant(t, "Acme")
+	var form bytes.Buffer
+	parts := multipart.NewWriter(&form)
+	part, err := parts.CreateFormFile("file", "list.csv")
+	if err == nil {
+		_, err = part.Write([]byte("a@x.example\n"))
+	}
+	if err := errors.Join(err, parts.Close()); err != nil {
+		t.Fatal(err)
+	}
+	path := w.url + "/v1/suppressions/import"
+	if res, text := request(t, "POST", path, c.Key, &form, "Content-Type", parts.FormDataContentType()); res.StatusCode != http.StatusOK || !strings.Contains(text, `"added":1`) {
+		t.Errorf("%s %s", res.Status, text)
+	}
+	for kind, status := range map[string]int{"application/json": 415, "text/csv": 200, "multipart/form-data; boundary=x": 422, "multipart/form-data": 400} {
+		if res, text := request(t, "POST", path, c.Key, strings.NewReader("b@x.example\n"), "Content-Type", kind); res.StatusCode != status {
+			t.Errorf("%s: %s %s", kind, res.Status, text)
+		}
+	}
 }
 
 func TestExemptAddressesAreManaged(t *testing.T) {

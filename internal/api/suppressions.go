@@ -18,12 +18,13 @@ func (s *server) registerSuppressions() {
 	}, s.listSuppressions)
 	register(s, operation{
 		ID: "add-suppression", Method: http.MethodPost, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusCreated,
-		Summary: "Suppress an address", Description: "With reason manual. An entry that is there is renewed.",
+		Summary: "Suppress an address", Description: "With reason manual, for mail of one kind or of every kind. An entry that is there is renewed.",
 	}, s.addSuppression)
 	register(s, operation{
 		ID: "remove-suppression", Method: http.MethodDelete, Path: "/v1/suppressions", Tag: "Suppressions", Status: http.StatusNoContent,
-		Summary: "Mail an address again", Description: "Removes the entries of an address.",
+		Summary: "Mail an address again", Description: "Removes the entries of an address: all, or those with a reason or of a kind.",
 	}, s.removeSuppression)
+	s.registerSuppressionFiles()
 	register(s, operation{
 		ID: "list-exempt", Method: http.MethodGet, Path: "/v1/suppressions/exempt", Tag: "Suppressions", Status: http.StatusOK,
 		Summary: "List exempt addresses", Description: "Addresses that no bounce and no complaint suppresses, by address.",
@@ -42,25 +43,40 @@ func (s *server) registerSuppressions() {
 type suppression struct {
 	Address   string                    `json:"address"`
 	Reason    waypost.SuppressionReason `json:"reason"`
+	Kind      waypost.Kind              `json:"kind,omitempty" doc:"The kind of mail; left out: every kind."`
 	Detail    string                    `json:"detail"`
 	CreatedAt string                    `json:"created_at" format:"date-time"`
 	ExpiresAt string                    `json:"expires_at,omitempty" format:"date-time" doc:"Left out: never."`
 	Hits      int                       `json:"hits" doc:"How often it was found: each time an address that does not exist is suppressed for twice as long."`
-	MessageID string                    `json:"message_id,omitempty" doc:"The message that showed it last; left out for an entry by hand."`
+	MessageID string                    `json:"message_id,omitempty" doc:"The message that showed it last; left out if none did."`
+	Via       waypost.SuppressionVia    `json:"via,omitempty" doc:"How it came about: mail, one_click, page, api, panel, import or command; one_click and page are the recipient's own word. Left out for older entries."`
 }
 
 func showSuppression(n waypost.Suppression) suppression {
-	return suppression{Address: n.Address, Reason: n.Reason, Detail: n.Detail, CreatedAt: stamp(n.Created), ExpiresAt: stamp(n.Expires), Hits: n.Hits, MessageID: n.MessageID}
+	return suppression{
+		Address: n.Address, Reason: n.Reason, Kind: n.Kind, Detail: n.Detail, CreatedAt: stamp(n.Created), ExpiresAt: stamp(n.Expires),
+		Hits: n.Hits, MessageID: n.MessageID, Via: n.Via,
+	}
+}
+
+// SuppressionQuery are the parameters that pick suppressions.
+type SuppressionQuery struct {
+	Address string                    `query:"address" maxLength:"254" doc:"An address; a beginning of one, with * at its end; or a domain, as @example.com."`
+	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe"`
+	Kind    waypost.Kind              `query:"kind" enum:"all,event,report,balance,security,test,other" doc:"The kind of mail they are for; all: those for mail of every kind."`
+}
+
+func (f SuppressionQuery) filter() store.SuppressionFilter {
+	return store.SuppressionFilter{Address: f.Address, Reason: f.Reason, Kind: f.Kind}
 }
 
 type listSuppressionsInput struct {
-	Address string                    `query:"address" maxLength:"254" doc:"An address; a beginning of one, with * at its end; or a domain, as @example.com."`
-	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe"`
+	SuppressionQuery
 	Paging
 }
 
 func (s *server) listSuppressions(ctx context.Context, c *caller, in *listSuppressionsInput) (*answer[Page[suppression]], error) {
-	found, next, err := s.Accounts.Suppressions(ctx, c.operator(), store.SuppressionFilter{Address: in.Address, Reason: in.Reason}, in.Cursor, in.Limit)
+	found, next, err := s.Accounts.Suppressions(ctx, c.operator(), in.filter(), in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +85,14 @@ func (s *server) listSuppressions(ctx context.Context, c *caller, in *listSuppre
 
 // newSuppression is a suppression to add.
 type newSuppression struct {
-	Address   string     `json:"address" maxLength:"254"`
-	Detail    string     `json:"detail,omitempty" maxLength:"200" doc:"Why, for people."`
-	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Left out: never."`
+	Address   string       `json:"address" maxLength:"254"`
+	Kind      waypost.Kind `json:"kind,omitempty" enum:"event,report,balance,security,test,other" doc:"The kind of mail; left out: every kind."`
+	Detail    string       `json:"detail,omitempty" maxLength:"200" doc:"Why, for people."`
+	ExpiresAt *time.Time   `json:"expires_at,omitempty" doc:"Left out: never."`
 }
 
 func (s *server) addSuppression(ctx context.Context, c *caller, in *answer[newSuppression]) (*answer[suppression], error) {
-	n := account.NewSuppression{Address: in.Body.Address, Detail: in.Body.Detail}
+	n := account.NewSuppression{Address: in.Body.Address, Kind: in.Body.Kind, Detail: in.Body.Detail}
 	if in.Body.ExpiresAt != nil {
 		n.Expires = in.Body.ExpiresAt.UTC()
 	}
@@ -88,11 +105,12 @@ func (s *server) addSuppression(ctx context.Context, c *caller, in *answer[newSu
 
 type removeSuppressionInput struct {
 	Address string                    `query:"address" required:"true" maxLength:"254"`
-	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe" doc:"Left out: all entries of the address."`
+	Reason  waypost.SuppressionReason `query:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe" doc:"Left out: any."`
+	Kind    waypost.Kind              `query:"kind" enum:"all,event,report,balance,security,test,other" doc:"The kind of mail they are for; all: those for mail of every kind; left out: any."`
 }
 
 func (s *server) removeSuppression(ctx context.Context, c *caller, in *removeSuppressionInput) (*struct{}, error) {
-	return nil, s.Accounts.RemoveSuppression(ctx, c.actor(), c.operator(), in.Address, in.Reason)
+	return nil, s.Accounts.RemoveSuppression(ctx, c.actor(), c.operator(), in.Address, in.Reason, in.Kind)
 }
 
 // renamed writes a field of an error as the request calls it.

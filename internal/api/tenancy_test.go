@@ -61,7 +61,7 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Suppress(t.Context(), marker+"@blocked.example", marker, time.Time{}); err != nil {
+	if _, err := a.Suppress(t.Context(), client.NewSuppression{Address: marker + "@blocked.example", Detail: marker}); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.AddExempt(t.Context(), marker+"@exempt.example"); err != nil {
@@ -120,30 +120,33 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 		ids["/v1/messages/{id}/"+action] = waiting.Deliveries[0].MessageID
 	}
 	bodies := map[string]string{
-		"send-message":        `{"to":[{"email":"x@example.com"}],"subject":"s","text":"t","from":"` + "x@alpha.example" + `"}`,
-		"save-email-settings": `{"gateway":{"type":"smtp"}}`,
-		"test-email-settings": `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
-		"add-suppression":     `{"address":"x@blocked.example"}`,
-		"add-exempt":          `{"address":"x@blocked.example"}`,
-		"create-webhook":      `{"url":"https://127.0.0.1/x"}`,
-		"change-webhook":      `{"description":"x"}`,
-		"replay-webhook":      `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`,
-		"claim-domain":        `{"domain":"x.example"}`,
-		"add-sender":          `{"address":"x@alpha.example"}`,
-		"change-sender":       `{"default":true}`,
-		"create-operator":     `{"name":"Charlie","product":"cloud"}`,
-		"change-operator":     `{"suspended":true}`,
-		"create-credential":   `{}`,
-		"link-domain":         `{}`,
-		"approve-sender":      `{"force":true}`,
-		"reject-sender":       `{"reason":"x"}`,
-		"set-domain-key":      `{"key":"0123456789"}`,
+		"send-message":             `{"to":[{"email":"x@example.com"}],"subject":"s","text":"t","from":"` + "x@alpha.example" + `"}`,
+		"save-email-settings":      `{"gateway":{"type":"smtp"}}`,
+		"test-email-settings":      `{"to":"x@example.com","settings":{"gateway":{"type":"smtp"}}}`,
+		"add-suppression":          `{"address":"x@blocked.example"}`,
+		"add-exempt":               `{"address":"x@blocked.example"}`,
+		"import-suppressions":      "x@blocked.example,unsubscribe\n",
+		"claim-domain":             `{"domain":"x.example"}`,
+		"add-sender":               `{"address":"x@alpha.example"}`,
+		"change-sender":            `{"default":true}`,
+		"create-operator":          `{"name":"Charlie","product":"cloud"}`,
+		"change-operator":          `{"suspended":true}`,
+		"create-credential":        `{}`,
+		"link-domain":              `{}`,
+		"approve-sender":           `{"force":true}`,
+		"reject-sender":            `{"reason":"x"}`,
+		"set-domain-key":           `{"key":"0123456789"}`,
+		"change-platform-settings": `{"return_path":{"forward":true}}`,
+		"create-webhook":           `{"url":"https://127.0.0.1/x"}`,
+		"change-webhook":           `{"description":"x"}`,
+		"replay-webhook":           `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`,
 	}
 	queries := map[string]string{
-		"list-messages":      "?recipient=" + marker + "*",
-		"list-suppressions":  "?address=" + marker + "*",
-		"remove-suppression": "?address=" + marker + "@blocked.example",
-		"remove-exempt":      "?address=" + marker + "@exempt.example",
+		"list-messages":       "?recipient=" + marker + "*",
+		"list-suppressions":   "?address=" + marker + "*",
+		"export-suppressions": "?reason=manual",
+		"remove-suppression":  "?address=" + marker + "@blocked.example",
+		"remove-exempt":       "?address=" + marker + "@exempt.example",
 	}
 	platforms := func(path string) bool {
 		return strings.HasPrefix(path, "/v1/operators") || strings.HasPrefix(path, "/v1/platform/")
@@ -168,6 +171,9 @@ func TestNobodyReachesAnotherOperator(t *testing.T) {
 				var header []string
 				if c.Operator != "" {
 					header = []string{"X-Waypost-Operator", c.Operator}
+				}
+				if op.OperationID == "import-suppressions" {
+					header = append(header, "Content-Type", "text/csv")
 				}
 				res, text := request(t, strings.ToUpper(method), w.url+target+queries[op.OperationID], c.Key, optional(body), header...)
 				label := fmt.Sprintf("%s: %s %s: %d %s", name, method, target, res.StatusCode, text)

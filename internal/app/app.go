@@ -157,7 +157,7 @@ func New(ctx context.Context, o Options) (a *App, err error) {
 	disk := newDisk(c.DataDir, c.DiskReserve)
 	a.disk = disk
 	a.Submit = submit.New(submit.Options{
-		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform, Hostname: c.Hostname,
+		Store: a.Store, Accounts: a.Directory, Queue: a.Queue, Platform: a.Platform, Links: a.unsubscribeLinks(), Hostname: c.Hostname,
 		Limits:    submit.Limits{Size: c.MaxMessageSize, PerMinute: c.CredentialRate, LongestLife: longestLife},
 		Retention: submit.Retention{Content: c.RetentionContent, Reports: c.RetentionReports},
 		Full:      disk.full, Observe: a.Metrics, Log: a.Log,

@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
 	"github.com/waypost/waypost/internal/store/system"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -107,6 +108,15 @@ func (b *Base) open(ctx context.Context) error {
 
 // Close closes the database after what waits is written.
 func (b *Base) Close() error { return b.Engine.Close() }
+
+// unsubscribeLinks makes and reads the links by which recipients unsubscribe.
+func (b *Base) unsubscribeLinks() unsubscribe.Links {
+	l := unsubscribe.Links{Sealer: b.Ring}
+	if u := b.Config.PublicURL; u != nil {
+		l.Base = u.String()
+	}
+	return l
+}
 
 // platformOf is what routing knows of the installation.
 func platformOf(c config.Config) route.Platform {

@@ -22,7 +22,7 @@ func (a *App) listenHTTP() error {
 		Memory:         web.NewMemory(web.MemoryOptions{}),
 		MaxMessageSize: a.Config.MaxMessageSize, LinkKeys: a.Ring.DeriveAll("domain link"), Notices: &notices{app: a}, Log: a.Log, Asks: verify.NewAsks(),
 	}
-	o.PlatformDNS = a.Base
+	o.PlatformDNS, o.PlatformSettings = a.Base, a.System
 	o.Domains = noDomains{}
 	if a.Domains != nil {
 		o.Domains = a.Domains

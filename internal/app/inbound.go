@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/inbound"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/route"
@@ -47,14 +49,23 @@ func (a *App) listenBounce() error {
 		return listener.Close()
 	}
 	domains := []string{route.BounceDomain(c.PlatformDomain), c.PlatformDomain}
-	if from := waypost.DomainOf(c.PlatformFrom.Email); !slices.Contains(domains, from) {
+	sender := c.PlatformFrom.Email
+	from := waypost.DomainOf(sender)
+	if ascii, err := dns.ToASCII(from); err == nil { // as others write it
+		sender, from = sender[:strings.LastIndexByte(sender, '@')+1]+ascii, ascii
+	}
+	if !slices.Contains(domains, from) {
 		domains = append(domains, from)
 	}
 	server := smtpd.New(smtpd.Options{
 		Hostname: c.Hostname, TLS: a.tls, MaxMessageSize: min(c.MaxMessageSize, maxReceived),
 		MaxConnections: bounceConnections, MaxConnectionsPerPeer: 20, MaxRecipients: 100,
-		Inbound: returnPath{&inbound.Mailbox{Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Keep: a.keepRole, Book: a.System, Rules: a.rules}},
-		Logger:  a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
+		Inbound: returnPath{inbound.New(inbound.Options{
+			Tests: a.Tests, ReturnPath: a.returnPath(), Domains: domains, Sender: sender,
+			Book: a.System, Rules: a.rules, Keep: a.keepRole, Settings: a.Directory,
+			Forward: &inbound.Forwarder{Sent: a.System, Accounts: a.Directory, Accepter: a.Submit, From: a.Platform.From, Log: a.Log},
+		})},
+		Logger: a.Log, OnPanic: func(any) { a.Metrics.Panicked() },
 	})
 	a.later("return path", share(server.Shutdown))
 	a.loops.Go(func() {

@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"bufio"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -98,7 +100,7 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	c.says("MAIL FROM:<someone@site.test>", "250 ")
 	c.says("RCPT TO:<"+sender+">", "250 2.1.5 ")
 	c.says("DATA", "354 ")
-	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 nobody reads mail to this address")
+	c.says("Subject: Hello\r\n\r\nWho are you?\r\n.", "550 5.7.1 Nobody reads mail to this address")
 
 	// A report is taken, and moves the delivery, once that has ended.
 	counted := func(delivered, bounced int64) {
@@ -126,6 +128,45 @@ func TestWhoVerifiesASenderOfOursByCallingOutFindsIt(t *testing.T) {
 	if got := sandbox(t, a, waypost.PlatformOperatorID, 1); got[0].Recipient != "postmaster@platform.test" {
 		t.Errorf("%+v", got)
 	}
+}
+
+func TestTheReturnPathOffersTLSAndTellsPeopleInTheReply(t *testing.T) {
+	a := start(t, settings(t, "WAYPOST_PLATFORM_DOMAIN=platform.test", "WAYPOST_PLATFORM_FROM=Fleet <alerts@flöte.test>", "WAYPOST_BOUNCE_ADDR=127.0.0.1:0"))
+	c := callOut(t, a)
+	if got := c.says("EHLO x", "250-"); !strings.Contains(got, "STARTTLS") || strings.Contains(got, "AUTH") {
+		t.Errorf("%q", got)
+	}
+	c.says("STARTTLS", "220 ")
+	secure := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	c.conn, c.r = secure, bufio.NewReader(secure)
+	if got := c.says("EHLO x", "250-"); strings.Contains(got, "STARTTLS") {
+		t.Errorf("%q", got)
+	}
+	told := func(want string) {
+		t.Helper()
+		c.says("MAIL FROM:<ann@site.test>", "250 ")
+		c.says("RCPT TO:<Alerts@xn--flte-6qa.test>", "250 ") // who verifies From by calling out finds it
+		if got := c.says("DATA", "550"); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+	told("550 5.7.1 Nobody reads mail to this address. Please write to whom the mail you received names as its contact.\n")
+	_, err := a.System.ChangePlatformSettings(t.Context(), waypost.CommandLine(), func(p *waypost.PlatformSettings) error {
+		p.ReturnPath.Courtesy = "Call us.\nLlame."
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { // within a second
+		p, err := a.Directory.Platform(t.Context())
+		if err == nil && p.ReturnPath.Courtesy == "" {
+			err = errors.New("the change is not heeded")
+		}
+		return err
+	})
+	told("550-5.7.1 Call us.\n550 5.7.1 Llame.\n")
+	sandbox(t, a, waypost.PlatformOperatorID, 0)
 }
 
 func TestTheReturnPathSaysHowMuchItTakes(t *testing.T) {

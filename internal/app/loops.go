@@ -105,6 +105,7 @@ func (a *App) gauges(ctx context.Context) {
 	if n, err := a.System.RelaysFailing(ctx); err == nil {
 		a.Metrics.RelaysFailing(int(n))
 	}
+	a.Metrics.SitesSlowed(a.Queue.Slowed())
 	if events, failing, err := a.System.WebhookLoad(ctx); err == nil {
 		a.Metrics.WebhookLoad(events, failing)
 	}

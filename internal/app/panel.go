@@ -33,8 +33,8 @@ func (a *App) newPanel(o api.Options) (http.Handler, error) {
 	return panel.New(panel.Options{
 		Store: o.Store, System: a.System, Accounts: o.Accounts, Directory: o.Directory, Auth: o.Auth, Users: a.Users, First: first, Accepter: o.Accepter, Tester: o.Tests,
 		Queue: a.Queue, Process: a, Domains: o.Domains, Asks: o.Asks, Notices: o.Notices, Memory: o.Memory, Platform: o.Platform,
-		PlatformDNS: o.PlatformDNS, Approve: a.Config.ApproveSenders, UpstreamSigns: a.Config.UpstreamSigns, Brand: brand, Logo: logo,
-		PublicURL: o.PublicURL, LinkKeys: o.LinkKeys, TrustedProxies: o.TrustedProxies, Log: a.Log,
+		PlatformDNS: o.PlatformDNS, WebhookTests: a.Webhooks, Approve: a.Config.ApproveSenders, UpstreamSigns: a.Config.UpstreamSigns, Brand: brand, Logo: logo,
+		PublicURL: o.PublicURL, LinkKeys: o.LinkKeys, Unsubscribe: a.unsubscribeLinks(), TrustedProxies: o.TrustedProxies, Log: a.Log,
 		LocalURL: a.link(a.Addr(ListenHTTP).String(), ""), MailFrom: (&notices{app: a}).from(), Submission: a.submission(), Go: a.loops.Go,
 	})
 }

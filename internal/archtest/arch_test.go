@@ -39,6 +39,7 @@ func levels() map[string]level {
 
 		"message": leaves, "render": leaves, "dkim": leaves, "dns": leaves, "smtpc": leaves, "guard": leaves,
 		"classify": leaves, "secret": leaves, "route": leaves, "obs": leaves, "web": leaves, "limit": leaves, "provider": leaves,
+		"unsubscribe": leaves, "sheet": leaves,
 
 		"store": storage,
 

@@ -26,13 +26,25 @@ type Input struct {
 // Verdict is what an Input means.
 type Verdict struct {
 	Outcome waypost.Outcome
-	Cause   Cause  // "" when delivered
-	Blame   Blame  // "" when delivered
-	Rule    string // the row or rule that decided
-	Own     bool   // the row is of the owner's file
-	Words   string // what of the reply's text it went by, "" if by codes alone
-	Slow    Slow   // what the reply asks for
-	hard    bool   // all codes of the reply say 5
+	Cause   Cause        // "" when delivered
+	Blame   Blame        // "" when delivered
+	Rule    string       // the row or rule that decided
+	Own     bool         // the row is of the owner's file
+	Words   string       // what of the reply's text it went by, "" if by codes alone
+	Slow    waypost.Slow // what the reply asks for
+	hard    bool         // all codes of the reply say 5
+}
+
+// Evidence names the rule that decided, for the record: a row of the owner's file as
+// "owner: name", since it may have the name of a built-in one; "" for what was delivered.
+func (v Verdict) Evidence() string {
+	switch {
+	case v.Outcome == waypost.OutcomeDelivered:
+		return ""
+	case v.Own:
+		return "owner: " + v.Rule
+	}
+	return v.Rule
 }
 
 // Suppress reports whether the verdict proves that the address does not work, so

@@ -245,16 +245,16 @@ func (x *index) readSite(name string) (pattern, error) {
 	return x.site(strings.ToLower(name)), nil
 }
 
-func readSlow(text, how string) (Slow, error) {
+func readSlow(text, how string) (waypost.Slow, error) {
 	if text == "" && how == "" {
-		return Slow{}, nil
+		return waypost.Slow{}, nil
 	}
 	d, err := time.ParseDuration(text)
 	switch {
 	case err != nil || d <= 0 || d > longestSlow:
-		return Slow{}, fmt.Errorf(`slow %q is not a time such as "15m" or "2h", of at most %s`, text, longestSlow)
-	case !slices.Contains(Hows(), How(how)):
-		return Slow{}, fmt.Errorf("how %q is none of %q", how, Hows())
+		return waypost.Slow{}, fmt.Errorf(`slow %q is not a time such as "15m" or "2h", of at most %s`, text, longestSlow)
+	case !slices.Contains(waypost.SlowHows(), waypost.SlowHow(how)):
+		return waypost.Slow{}, fmt.Errorf("how %q is none of %q", how, waypost.SlowHows())
 	}
-	return Slow{How: How(how), For: d}, nil
+	return waypost.Slow{How: waypost.SlowHow(how), For: d}, nil
 }

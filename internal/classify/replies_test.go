@@ -63,7 +63,7 @@ func TestRepliesOfTheWorld(t *testing.T) {
 		{"Gmail", direct, dot, "550 5.7.1 Gmail has detected that this message is likely unsolicited mail. To reduce the amount of spam sent to Gmail, this message has been blocked.", permanent, classify.Content},
 		{"Gmail", direct, dot, "552 5.7.0 This message was blocked because its content presents a potential security issue.", permanent, classify.Content},
 		{"Gmail", direct, mail, "552 5.3.4 Your message exceeded Google's message size limits.", permanent, classify.TooBig},
-		{"Gmail", direct, greet, "421 4.7.0 Try again later, closing connection.", temporary, classify.Policy},
+		{"Gmail", direct, greet, "421 4.7.0 Try again later, closing connection.", temporary, classify.Rate},
 		{"Gmail", direct, dot, "550 5.7.25 The IP address sending this message does not have a PTR record setup.", permanent, classify.Reputation},
 		// Gmail as relay.
 		{"smtp.gmail.com", relay, auth, "535 5.7.8 Username and Password not accepted. For more information, go to https://support.google.com/mail/?p=BadCredentials", routeDown, classify.Auth},

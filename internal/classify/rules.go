@@ -31,7 +31,7 @@ type rule struct {
 	cause  Cause
 	us     bool // from a relay: about our login, permission or quota there
 	notNow bool // temporary when said to RCPT, even as a 5yz
-	slow   Slow
+	slow   waypost.Slow
 	own    bool // of the owner's file
 }
 

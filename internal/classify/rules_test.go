@@ -77,7 +77,7 @@ cause = "content"
 		}
 	}
 	v := rules.Classify(classify.Input{Phase: rcpt, Route: relay, Reply: reply(t, "550 dumb")})
-	if v.Slow != (classify.Slow{How: classify.HowSuspend, For: 90 * time.Minute}) || v.Outcome != routeDown {
+	if v.Slow != (waypost.Slow{How: waypost.SlowSuspend, For: 90 * time.Minute}) || v.Outcome != routeDown {
 		t.Errorf("got %+v", v)
 	}
 }
@@ -227,11 +227,13 @@ func TestEveryCauseHasAClassThatIsListed(t *testing.T) {
 func TestRepliesSayHowToSlowDown(t *testing.T) {
 	t.Parallel()
 	rules := classify.BuiltIn()
-	for line, want := range map[string]classify.Slow{
-		"421 4.7.0 Try again later, closing connection.":                             {How: classify.HowRate, For: 15 * time.Minute},
-		"421 4.7.0 [TSS04] Messages from 203.0.113.9 temporarily deferred":           {How: classify.HowSuspend, For: 2 * time.Hour},
-		"451 4.7.652 has exceeded the maximum number of connections":                 {How: classify.HowConnections, For: time.Hour},
-		"450 4.2.1 The user you are trying to contact is receiving mail too quickly": {How: classify.HowRecipient, For: 15 * time.Minute},
+	for line, want := range map[string]waypost.Slow{
+		"421 4.7.0 Try again later, closing connection.":                             {How: waypost.SlowRate, For: 15 * time.Minute},
+		"421 4.7.0 [TSS04] Messages from 203.0.113.9 temporarily deferred":           {How: waypost.SlowSuspend, For: 2 * time.Hour},
+		"451 4.7.652 has exceeded the maximum number of connections":                 {How: waypost.SlowConnections, For: time.Hour},
+		"450 4.2.1 The user you are trying to contact is receiving mail too quickly": {How: waypost.SlowRecipient, For: 15 * time.Minute},
+		"421 4.7.0 Slow down, you are sending too fast":                              {How: waypost.SlowRate, For: 15 * time.Minute},
+		"451 4.3.2 System too busy, try again later":                                 {},
 		"450 4.2.0 Greylisted": {},
 		"550 5.1.1 no":         {},
 	} {

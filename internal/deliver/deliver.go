@@ -54,6 +54,7 @@ type Deliverer struct {
 	relays     *pool
 	blocks     *outage // of direct delivery as a whole
 	plain      *memory // hosts whose TLS does not work
+	names      *names  // what the hosts of domains go by
 	logins     *logins
 	signatures *signatures
 }
@@ -67,6 +68,10 @@ const (
 	relayKept   = 500
 	relayMails  = 500
 )
+
+// namesKept is how long a domain's hosts are taken for what they were when only kept
+// sessions are looked for.
+const namesKept = 5 * time.Minute
 
 // New returns a Deliverer. Close it after its last job.
 func New(o Options) *Deliverer {
@@ -100,6 +105,7 @@ func New(o Options) *Deliverer {
 		relays:     newPool(relayIdle, relayKept, mails(relayMails)),
 		blocks:     &outage{},
 		plain:      newMemory(time.Hour, 10000),
+		names:      newNames(namesKept, 10000),
 		logins:     newLogins(o.Logins),
 		signatures: newSignatures(),
 	}

@@ -24,24 +24,16 @@ const maxSearch = 15 * time.Minute
 func (t *try) toMX(ctx context.Context) {
 	t.d.blocks.sending(t.owner())
 	var last failure
+	var done bool
 	avoid := "" // a host that has said no to us just now
-	for s := t.keptMX(); s != nil; s = t.keptMX() {
-		err := t.each(ctx, s)
-		if errors.Is(err, errStale) {
-			t.d.direct.give(t.job.Site, s)
-			continue
+	known := t.d.names.of(t.job.Site)
+	if known != "" {
+		if t.resolved(known) != nil {
+			return // it waits for its turn there
 		}
-		if t.over(ctx, err) {
-			t.d.direct.give(t.job.Site, s)
-			t.settleRest(ctx, err)
+		if avoid, done = t.overKept(ctx, &last); done {
 			return
 		}
-		end(s)
-		last.note(inputOf(waypost.PhaseMail, err), t.at)
-		if last.in.Reply.Code != 0 {
-			avoid = s.host
-		}
-		break
 	}
 	if t.fallback() {
 		diverts, probe := t.d.blocks.diverts(t.owner(), t.job.Lane == waypost.LaneAlarm)
@@ -58,15 +50,54 @@ func (t *try) toMX(ctx context.Context) {
 		return
 	}
 	t.step(waypost.PhaseDNS, started, true, describeHosts(t.job.Site, hosts))
+	if name := t.nameOf(hosts); name != known {
+		if t.resolved(name) != nil {
+			return
+		}
+		t.d.names.add(t.job.Site, name)
+		if last.in.Phase == "" { // there may be a session that mail of another domain has opened
+			if avoid, done = t.overKept(ctx, &last); done {
+				return
+			}
+		}
+	}
 	t.overHosts(ctx, hosts, avoid, last)
 }
 
-// keptMX returns a kept session to the site, nil if there is none for this job.
+// overKept tries the kept sessions to the site's hosts. It returns the host that has said
+// no to us, "" if none has, and whether the attempt is over.
+func (t *try) overKept(ctx context.Context, last *failure) (avoid string, done bool) {
+	for s := t.keptMX(); s != nil; s = t.keptMX() {
+		err := t.each(ctx, s)
+		if errors.Is(err, errStale) {
+			t.d.direct.give(t.mx, s)
+			continue
+		}
+		if t.over(ctx, err) {
+			t.d.direct.give(t.mx, s)
+			t.settleRest(ctx, err)
+			return "", true
+		}
+		end(s)
+		last.note(inputOf(waypost.PhaseMail, err), t.at)
+		switch {
+		case t.asked(last.in):
+			t.failWith(*last)
+			return "", true
+		case last.in.Reply.Code != 0:
+			return s.host, false
+		}
+		return "", false
+	}
+	return "", false
+}
+
+// keptMX returns a kept session to the site's hosts, nil if there is none for this job.
 func (t *try) keptMX() *session {
 	if t.watched() {
 		return nil
 	}
-	return t.d.direct.take(t.job.Site)
+	return t.d.direct.take(t.mx)
 }
 
 // over reports whether a session's end is the attempt's end: all is said, or nobody
@@ -144,6 +175,9 @@ hosts:
 			in := inputOf(waypost.PhaseConnect, err)
 			last.note(in, t.at)
 			seen.note(in, addr)
+			if t.asked(in) {
+				break hosts
+			}
 			if t.probe && seen.nothing() {
 				break hosts // that is what it was to find out
 			}
@@ -176,7 +210,7 @@ func (t *try) talk(ctx context.Context, host string, addr netip.Addr) error {
 		if t.watched() || (err != nil && !errors.Is(err, errStale)) {
 			end(s) // what refused us is not kept for others
 		} else {
-			t.d.direct.give(t.job.Site, s)
+			t.d.direct.give(t.mx, s)
 		}
 		if !errors.Is(err, errStale) {
 			return err

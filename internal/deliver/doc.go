@@ -8,7 +8,8 @@
 //  1. prepare: From is chosen for this route, the header rewritten where it differs,
 //     and on the built-in gateway the mail is signed; without a key nothing leaves;
 //  2. a kept session is taken, or a new one made: look-up, guarded connect, greeting,
-//     EHLO, TLS by the route's policy, login;
+//     EHLO, TLS by the route's policy, login. Which MX hosts a site has is told to the
+//     queue before either; domains with the same ones share sessions;
 //  3. MayTalk is asked for each recipient right before MAIL, MayDot right before the
 //     final dot;
 //  4. each recipient's reply is classified and reported.

@@ -23,6 +23,7 @@ type try struct {
 	returnPath route.ReturnPath // of the built-in gateway, for this From
 	pieces     [][]byte         // the message as it leaves: signature, header, body
 	at         place            // where it was tried last
+	mx         string           // what the site's MX hosts go by together, for route direct
 	done       []bool           // reported, by delivery
 	stumbled   bool             // whoever watches has seen a stage fail
 	vetoed     bool             // MayDot said no
@@ -65,7 +66,7 @@ func (t *try) report(i int, in classify.Input) waypost.Outcome {
 	t.done[i] = true
 	t.job.Report(i, waypost.Attempt{
 		Route: t.route, Host: t.at.host, Address: t.at.address, TLS: t.at.tls, Phase: in.Phase, Outcome: v.Outcome,
-		Cause: string(v.Cause), Reply: reply, Started: t.started, Took: time.Since(t.started),
+		Cause: string(v.Cause), Rule: v.Evidence(), Reply: reply, Slow: v.Slow, Started: t.started, Took: time.Since(t.started),
 	})
 	return v.Outcome
 }

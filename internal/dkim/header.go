@@ -9,15 +9,19 @@ import (
 // other signatures are not: they change on the way (RFC 6376 section 5.4.1).
 func signedNames() [15]string {
 	return [...]string{
-		"From", "To", "Subject", "Cc", "Date", "Message-ID", "Reply-To", "In-Reply-To", "References",
-		"MIME-Version", "Content-Type", "Content-Transfer-Encoding",
-		"List-Unsubscribe", "List-Unsubscribe-Post", "Auto-Submitted",
+		"From", "To", "Subject", "List-Unsubscribe", "List-Unsubscribe-Post", "Cc", "Date", "Message-ID", "Reply-To", "In-Reply-To",
+		"References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Auto-Submitted",
 	}
 }
 
-// oversigned is how many of signedNames, from the first, are named once more than
-// they occur, so that nobody can add one (RFC 6376 section 8.15).
-const oversigned = 3
+// So many of signedNames, from the first, are named once more than they occur, so that
+// nobody can add one (RFC 6376 section 8.15): alwaysOversigned of them in any case, the rest
+// where there is one. A mailing list that adds its own way out to a mail without one breaks
+// nothing; who put a second one beside ours would.
+const (
+	alwaysOversigned = 3
+	oversigned       = 5
+)
 
 // field is one header field to be signed.
 type field struct {

@@ -55,6 +55,7 @@ func (s Signer) SignWithBodyHash(header []byte, bodyHash [sha256.Size]byte, now 
 	signed := make([]byte, 0, len(header)+512)
 	listed := make([]string, 0, len(fields)+oversigned)
 	for n, name := range names {
+		before := len(listed)
 		for _, f := range slices.Backward(fields) {
 			if f.name == n {
 				signed = append(appendField(signed, name, f.value), "\r\n"...)
@@ -64,7 +65,7 @@ func (s Signer) SignWithBodyHash(header []byte, bodyHash [sha256.Size]byte, now 
 		if len(listed) == 0 {
 			return nil, ErrNoFrom // RFC 6376 section 5.4: From MUST be signed
 		}
-		if n < oversigned {
+		if n < alwaysOversigned || n < oversigned && len(listed) > before {
 			listed = append(listed, name)
 		}
 	}

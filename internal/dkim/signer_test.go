@@ -134,6 +134,42 @@ func TestSignatureIsAcceptedForEveryShape(t *testing.T) {
 	}
 }
 
+func TestNobodyAddsASecondWayToUnsubscribe(t *testing.T) {
+	t.Parallel()
+	signer := newSigner(t)
+	const (
+		link = "List-Unsubscribe: <https://waypost.invalid/u/1>\r\n"
+		post = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+		evil = "List-Unsubscribe: <https://other.invalid/u/1>\r\n"
+	)
+	sign := func(header string) string {
+		t.Helper()
+		field, err := signer.Sign([]byte(header), []byte("x\r\n"), signTime())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(field)
+	}
+	with := sign(plainHeader + link + post)
+	without := sign(plainHeader)
+	for _, tt := range []struct {
+		name, message string
+		valid         bool
+	}{
+		{"as signed", with + plainHeader + link + post, true},
+		{"another link below", with + plainHeader + link + post + evil, false},
+		{"another link above", evil + with + plainHeader + link + post, false},
+		{"the link replaced", with + plainHeader + evil + post, false},
+		{"another post field", with + plainHeader + link + post + post, false},
+		{"no post field", with + plainHeader + link, false},
+		{"a list adds its own", evil + without + plainHeader, true},
+	} {
+		if _, err := verify(signer.Key, []byte(tt.message+"\r\nx\r\n")); (err == nil) != tt.valid {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
 func TestSignatureIsAcceptedForRandomMessages(t *testing.T) {
 	t.Parallel()
 	signer := newSigner(t)

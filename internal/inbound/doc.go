@@ -11,6 +11,10 @@
 //     replies of package classify;
 //  4. the Book records it once, with all that follows from it.
 //
+// What people write to the platform's default sender is refused at DATA, or Mailbox.forward reads
+// it as an answer to a mail of ours and the Forwarder puts it into the queue for the contact of the
+// operator whose mail that was.
+//
 // A test mail that is to be judged goes like this:
 //
 //  1. Tests.New makes a one-time address at the return path's domain;

@@ -19,8 +19,7 @@ type Book interface {
 
 // report takes a mail to the return path of a delivery. Bounces and complaints are recorded;
 // what programs answer otherwise is taken and forgotten, since a refusal would only come back
-// to us; people are told that nobody reads here, in the reply itself, so that it is never we
-// who write to somebody.
+// to us; people are told that nobody reads here.
 func (m *Mailbox) report(ctx context.Context, deliveryID string, a Arrival) error {
 	r := ParseReport(a.Data, a.MailFrom)
 	switch r.Sort {
@@ -30,11 +29,7 @@ func (m *Mailbox) report(ctx context.Context, deliveryID string, a Arrival) erro
 		if a.MailFrom == "" {
 			return nil
 		}
-		courtesy := m.Courtesy
-		if courtesy == "" {
-			courtesy = "nobody reads mail to this address. Please write to whom the mail you received names as its contact"
-		}
-		return &waypost.Error{Kind: waypost.Forbidden, Code: "nobody_reads", SMTP: "5.7.1", Message: courtesy}
+		return m.nobodyReads(ctx)
 	case SortDelay, SortReceipt, SortFeedback, SortAnswer:
 	}
 	return nil
@@ -101,7 +96,7 @@ func (r *Report) about(recipient string, rules *classify.Rules) (waypost.Feedbac
 	// Some servers leave the recipient out, or write it in a way of their own.
 	forwarded := !own && found.Original == "" && strings.Contains(found.Final, "@")
 	v := rules.Classify(classify.Input{Phase: waypost.PhaseRcpt, Reply: found.reply(), Route: waypost.RouteDirect})
-	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Detail: shortened(plainWords(found.Reply.String()))}
+	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Rule: v.Evidence(), Detail: shortened(plainWords(found.Reply.String()))}
 	switch {
 	case v.Suppress() && !forwarded:
 		f.Symptom = waypost.SuppressedHard

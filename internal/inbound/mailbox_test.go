@@ -24,7 +24,7 @@ type kept struct {
 
 func newMailbox(z zones) *kept {
 	k := &kept{}
-	k.Mailbox = &Mailbox{
+	k.Mailbox = New(Options{
 		Tests:      NewTests("bounce.platform.test", &Judge{Hostname: "mx.test", Resolver: z}),
 		ReturnPath: route.ReturnPath{Domain: "bounce.platform.test", Key: []byte("a key")},
 		Domains:    []string{"bounce.platform.test", "platform.test"},
@@ -32,7 +32,7 @@ func newMailbox(z zones) *kept {
 			k.to = append(k.to, to)
 			return k.fail
 		},
-	}
+	})
 	return k
 }
 

@@ -260,6 +260,13 @@ func TestAReportCountsForTheRecipientOfItsReturnPathOnly(t *testing.T) {
 	}
 }
 
+// owner is what the owner has chosen.
+type owner waypost.ReturnPathSettings
+
+func (o owner) Platform(context.Context) (waypost.PlatformSettings, error) {
+	return waypost.PlatformSettings{ReturnPath: waypost.ReturnPathSettings(o)}, nil
+}
+
 // book is a Book in memory.
 type book struct {
 	recipients map[string]string // by delivery
@@ -284,7 +291,8 @@ func TestMailToAReturnPathIsRecordedRefusedOrForgotten(t *testing.T) {
 	id := waypost.NewID()
 	m := newMailbox(zones{})
 	b := &book{recipients: map[string]string{id: "driver@site.test"}}
-	m.Book, m.Rules, m.Courtesy = b, classify.BuiltIn(), "please call us"
+	m.Book, m.Rules = b, classify.BuiltIn()
+	m.Settings = owner{Courtesy: "please call us"}
 	path := m.ReturnPath.Address(id)
 	receive := func(to, from string, raw []byte) error {
 		t.Helper()

@@ -9,17 +9,26 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// patterns of servers' words. They are compiled when a text is looked at, of which there
-// are few; a return path is not a busy place.
-const (
-	patternStatus = `[245]\.\d{1,3}\.\d{1,3}`
-	patternReply  = `(?:^|[^0-9A-Za-z.@-])([45]\d\d)(?:[ -]+|: ?)(?:#?\(?(` + patternStatus + `)\)?:?[ -]*)?(\S[^\n]*)`
-	patternQmail  = `\(#(` + patternStatus + `)\)`
+const patternStatus = `[245]\.\d{1,3}\.\d{1,3}`
+
+// Servers' words.
+var (
+	reStatus  = regexp.MustCompile(`\b` + patternStatus + `\b`)
+	reReply   = regexp.MustCompile(`(?:^|[^0-9A-Za-z.@-])([45]\d\d)(?:[ -]+|: ?)(?:#?\(?(` + patternStatus + `)\)?:?[ -]*)?(\S[^\n]*)`)
+	reQmail   = regexp.MustCompile(`\(#(` + patternStatus + `)\)`)
+	reAddress = regexp.MustCompile(`(?m)^\s*<?[^\s<>@]{1,64}@[^\s<>@]{1,255}?>?:?\s*$`) // on a line of its own
+)
+
+// HTML, roughly.
+var (
+	reHidden = regexp.MustCompile(`(?is)<(script|style)\b.*?</(script|style)>`)
+	reBreak  = regexp.MustCompile(`(?i)<(br|p|div|tr|li|h\d)\b[^>]*>`)
+	reTag    = regexp.MustCompile(`<[^>]*>`)
 )
 
 // statusCode finds an enhanced status code, "" if there is none: comments may follow it.
 func statusCode(s string) string {
-	return regexp.MustCompile(`\b` + patternStatus + `\b`).FindString(s)
+	return reStatus.FindString(s)
 }
 
 // replyIn is a server's reply as a diagnostic code has it: with its code, or words only.
@@ -41,8 +50,7 @@ func replyIn(s string) waypost.Reply {
 
 // findReply finds the first reply in a text.
 func findReply(text string) waypost.Reply {
-	re := regexp.MustCompile(patternReply)
-	for _, m := range re.FindAllStringSubmatch(text, 20) {
+	for _, m := range reReply.FindAllStringSubmatch(text, 20) {
 		code, _ := strconv.Atoi(m[1])
 		words := strings.Join(strings.Fields(m[3]), " ")
 		if m[2] == "" && !strings.ContainsFunc(words, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 127 }) {
@@ -50,7 +58,7 @@ func findReply(text string) waypost.Reply {
 		}
 		return waypost.Reply{Code: code, Enhanced: m[2], Text: shortened(words)}
 	}
-	if m := regexp.MustCompile(patternQmail).FindStringSubmatchIndex(text); m != nil {
+	if m := reQmail.FindStringSubmatchIndex(text); m != nil {
 		line := text[strings.LastIndexByte(text[:m[0]], '\n')+1 : m[0]]
 		return waypost.Reply{Enhanced: text[m[2]:m[3]], Text: shortened(strings.TrimSpace(line))}
 	}
@@ -144,7 +152,7 @@ func saysFailed(low string) bool {
 // afterRecipient is what stands below the first address that a text names on a line of its
 // own, or all of it.
 func afterRecipient(text string) string {
-	m := regexp.MustCompile(`(?m)^\s*<?[^\s<>@]{1,64}@[^\s<>@]{1,255}?>?:?\s*$`).FindStringIndex(text)
+	m := reAddress.FindStringIndex(text)
 	if m == nil {
 		return text
 	}
@@ -199,8 +207,8 @@ func (p *reportParser) challenges() bool {
 
 // withoutTags is the text of an HTML part, roughly: it is searched, never shown.
 func withoutTags(s string) string {
-	s = regexp.MustCompile(`(?is)<(script|style)\b.*?</(script|style)>`).ReplaceAllString(s, " ")
-	s = regexp.MustCompile(`(?i)<(br|p|div|tr|li|h\d)\b[^>]*>`).ReplaceAllString(s, "\n")
-	s = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(s, "")
+	s = reHidden.ReplaceAllString(s, " ")
+	s = reBreak.ReplaceAllString(s, "\n")
+	s = reTag.ReplaceAllString(s, "")
 	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&nbsp;", " ", "&#43;", "+").Replace(s)
 }

@@ -31,6 +31,7 @@ type Controls struct {
 	Metadata       map[string]string
 	Operator       string // id or name, as given
 	IdempotencyKey string
+	Unsubscribe    *bool // nil: not said
 }
 
 // ReadControls reads the control fields. A field that is there twice, or whose value
@@ -60,6 +61,8 @@ func ReadControls(h *Header) (Controls, error) {
 			c.Metadata, err = readMetadata(f.text())
 		case f.is("X-Waypost-Operator"):
 			c.Operator, err = readOperator(DecodeText(f.text()))
+		case f.is("X-Waypost-Unsubscribe"):
+			c.Unsubscribe, err = readYes(f.text())
 		default:
 			continue
 		}
@@ -131,6 +134,14 @@ func readMetadata(s string) (map[string]string, error) {
 		return nil, problem("has more than 20 keys")
 	}
 	return m, nil
+}
+
+func readYes(s string) (*bool, error) {
+	yes := strings.EqualFold(s, "yes")
+	if !yes && !strings.EqualFold(s, "no") {
+		return nil, problem("must be yes or no")
+	}
+	return &yes, nil
 }
 
 func readOperator(s string) (string, error) {

@@ -62,6 +62,7 @@ func Edits() []Edit {
 		{"X-Waypost-Tags", Remove, AtAccept, "control: tags, separated by commas; read first"},
 		{"X-Waypost-Metadata", Remove, AtAccept, "control: a JSON object of strings; read first"},
 		{"X-Waypost-Operator", Remove, AtAccept, "control: operator of a platform credential's mail; read first"},
+		{"X-Waypost-Unsubscribe", Remove, AtAccept, "control: whether to offer unsubscribing; read first"},
 		{"X-Waypost-*", Remove, AtAccept, "the name space is ours; unknown controls do not leave the house"},
 		{"Idempotency-Key", Remove, AtAccept, "control: key against double submission; read first"},
 		{"From", Replace, AtAccept, "not one of the operator's senders: its default sender takes the place"},
@@ -69,6 +70,8 @@ func Edits() []Edit {
 		{"Reply-To", AddIfMissing, AtAccept, "the operator's reply address, if it has one"},
 		{"Message-ID", AddIfMissing, AtAccept, "every mail needs one (RFC 5322 section 3.6.4), and retries must keep it"},
 		{"Date", AddIfMissing, AtAccept, "required (RFC 5322 section 3.6.1)"},
+		{"List-Unsubscribe", AddIfMissing, AtAccept, "one click stops mail of this kind (RFC 8058); only if the mail offers it and is for one recipient"},
+		{"List-Unsubscribe-Post", AddIfMissing, AtAccept, "with the field above (RFC 8058 section 3.1)"},
 		{"*", FoldLong, AtAccept, "longer lines are refused or cut by other servers (RFC 5322 section 2.1.1)"},
 		{"Received", AddOnTop, AtAccept, "trace (RFC 5321 section 4.4)"},
 		{"From", Replace, AtAttempt, "the route does not allow the stored From"},
@@ -84,6 +87,7 @@ type AcceptEdit struct {
 	ID              string           // left side of a new Message-ID
 	MessageIDDomain string           // and its right side
 	Now             time.Time        // for Date and Received
+	Unsubscribe     string           // https link for List-Unsubscribe; "" for none
 	Received        Received
 }
 
@@ -184,6 +188,14 @@ func (e AcceptEdit) value(name string) (string, error) {
 		return "<" + e.ID + "@" + e.MessageIDDomain + ">", nil
 	case "Date":
 		return FormatDate(e.Now), nil
+	case "List-Unsubscribe":
+		if e.Unsubscribe != "" {
+			return "<" + e.Unsubscribe + ">", nil
+		}
+	case "List-Unsubscribe-Post":
+		if e.Unsubscribe != "" {
+			return "List-Unsubscribe=One-Click", nil
+		}
 	case "Received":
 		return e.Received.Value(e.Now), nil
 	}

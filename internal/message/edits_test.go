@@ -40,6 +40,7 @@ X-Waypost-Expires-At: x
 X-Waypost-Tags: x
 X-Waypost-Metadata: {}
 X-Waypost-Operator: o
+X-Waypost-Unsubscribe: yes
 X-Waypost-Whatever: w
 X-Waypost: kept, as it lacks the dash
 Idempotency-Key: k
@@ -69,6 +70,20 @@ Date: Sat, 31 Jan 2026 07:00:00 +0000
 	}
 	if id != "<0190-1@mail.example>" {
 		t.Errorf("Message-ID %q", id)
+	}
+}
+
+func TestAcceptAddsTheLinkToUnsubscribe(t *testing.T) {
+	e := accepting()
+	e.Unsubscribe = "https://mail.example/u/" + strings.Repeat("x", 300)
+	h := parse(t, "From: a@b.example\n\n")
+	if _, err := h.Accept(e); err != nil {
+		t.Fatal(err)
+	}
+	// RFC 8058 sections 3.1 and 8.1: one https link, and exactly this pair.
+	if h.Get("List-Unsubscribe") != "<"+e.Unsubscribe+">" || h.Get("List-Unsubscribe-Post") != "List-Unsubscribe=One-Click" ||
+		h.Count("List-Unsubscribe") != 1 || h.Count("List-Unsubscribe-Post") != 1 {
+		t.Errorf("%s", h.Bytes())
 	}
 }
 
@@ -247,6 +262,7 @@ X-Waypost-Tags: daily, =?utf-8?b?0J/QsNGA0Lo=?=, ,
 X-Waypost-Metadata: {"unit":"47  11",
  "note":"x"}
 X-Waypost-Operator: fleet ltd
+X-Waypost-Unsubscribe: No
 Idempotency-Key: k-1
 X-Waypost-Unknown: x
 
@@ -260,7 +276,7 @@ X-Waypost-Unknown: x
 		ExpiresAt: time.Date(2026, 1, 31, 9, 0, 0, 0, time.UTC),
 		Tags:      []string{"daily", "Парк"},
 		Metadata:  map[string]string{"unit": "47  11", "note": "x"},
-		Operator:  "fleet ltd", IdempotencyKey: "k-1",
+		Operator:  "fleet ltd", IdempotencyKey: "k-1", Unsubscribe: new(bool),
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -278,7 +294,7 @@ func TestControlsThatCannotBeFollowedAreRefused(t *testing.T) {
 		"X-Waypost-Tags: " + strings.Repeat("ä", 65), `X-Waypost-Metadata: {"a":1}`, "X-Waypost-Metadata: a=b",
 		"X-Waypost-Metadata: {" + strings.Join(many, ",") + "}",
 		`X-Waypost-Metadata: {"a":"` + strings.Repeat("x", 5000) + `"}`,
-		"X-Waypost-Operator:", "Idempotency-Key:", "Idempotency-Key: a b", "Idempotency-Key: ü",
+		"X-Waypost-Operator:", "X-Waypost-Unsubscribe:", "X-Waypost-Unsubscribe: true", "Idempotency-Key:", "Idempotency-Key: a b", "Idempotency-Key: ü",
 		"Idempotency-Key: " + strings.Repeat("k", 256), "X-Waypost-Kind: event\nx-waypost-kind: event",
 	} {
 		_, err := message.ReadControls(parse(t, line+"\n\n"))

@@ -38,6 +38,7 @@ type Metrics struct {
 	findings     prometheus.Gauge
 	smtpd        *prometheus.CounterVec
 	failing      prometheus.Gauge
+	slowed       *prometheus.GaugeVec
 	hooks        *prometheus.HistogramVec
 	hookEvents   prometheus.Gauge
 	hooksFailing prometheus.Gauge
@@ -104,6 +105,10 @@ func NewMetrics(version string) *Metrics {
 			Name: "waypost_relays_failing",
 			Help: "Relays that refuse us or cannot be reached, so that their mail waits.",
 		}),
+		slowed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waypost_sites_slowed",
+			Help: "Sites and relays that asked this node for less mail: how = suspended gets none for now, less gets some.",
+		}, []string{"how"}),
 	}
 	m.hooks = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "waypost_webhook_seconds",
@@ -126,7 +131,7 @@ func NewMetrics(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		m.accepted, m.finished, m.attempts, m.acceptTook, m.latency, m.depth, m.sessions,
-		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.hooks, m.hookEvents, m.hooksFailing, build,
+		m.groupSize, m.commitTook, m.panics, m.findings, m.smtpd, m.failing, m.slowed, m.hooks, m.hookEvents, m.hooksFailing, build,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -135,9 +140,10 @@ func NewMetrics(version string) *Metrics {
 		m.depth.WithLabelValues(string(lane))
 		m.latency.WithLabelValues(string(lane))
 	}
-	for _, source := range []string{"smtp", "api", "panel", "notice", "test"} {
+	for _, source := range []string{"smtp", "api", "panel", "notice", "forward", "test"} {
 		m.accepted.WithLabelValues(source)
 	}
+	m.SitesSlowed(0, 0)
 	for _, state := range []waypost.WebhookState{waypost.WebhookDelivered, waypost.WebhookWaiting, waypost.WebhookFailed} {
 		m.hooks.WithLabelValues(string(state))
 	}
@@ -151,7 +157,7 @@ func NewMetrics(version string) *Metrics {
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Accepted counts an accepted message. Source is that of the submission: "smtp",
-// "api", "panel", "notice", "test".
+// "api", "panel", "notice", "forward", "test".
 func (m *Metrics) Accepted(source string, took time.Duration) {
 	if m == nil {
 		return
@@ -237,6 +243,16 @@ func (m *Metrics) Panicked() {
 		return
 	}
 	m.panics.Inc()
+}
+
+// SitesSlowed sets the number of sites and relays that are slowed, those that are
+// suspended included, and of the latter alone.
+func (m *Metrics) SitesSlowed(slowed, suspended int) {
+	if m == nil {
+		return
+	}
+	m.slowed.WithLabelValues("less").Set(float64(slowed - suspended))
+	m.slowed.WithLabelValues("suspended").Set(float64(suspended))
 }
 
 // RelaysFailing sets the number of failing relays.

@@ -53,6 +53,7 @@ func record(m *obs.Metrics) {
 	m.Committed(40, 2*time.Millisecond)
 	m.Panicked()
 	m.RelaysFailing(2)
+	m.SitesSlowed(5, 2)
 }
 
 func TestEveryEventShowsInTheMetrics(t *testing.T) {
@@ -77,6 +78,8 @@ func TestEveryEventShowsInTheMetrics(t *testing.T) {
 		`waypost_store_commit_seconds_count 1`,
 		`waypost_panics_recovered_total 1`,
 		`waypost_relays_failing 2`,
+		`waypost_sites_slowed{how="less"} 3`,
+		`waypost_sites_slowed{how="suspended"} 2`,
 	} {
 		if !strings.Contains(got, line+"\n") {
 			t.Errorf("lacks %s", line)

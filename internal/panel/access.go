@@ -67,11 +67,14 @@ func (p *panel) page(pg page) http.Handler {
 		q := p.enter(w, r, pg)
 		defer func() {
 			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler { //nolint:errorlint // a value of panic, as the server compares it
+					panic(v)
+				}
 				p.Log.ErrorContext(r.Context(), "a page panicked", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 				p.fail(q, errors.New("panic"))
 			}
 		}()
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, formLimit(pg.pattern))
 		if err := p.admit(q); err != nil {
 			p.fail(q, err)
 			return
@@ -96,6 +99,14 @@ func (p *panel) page(pg page) http.Handler {
 			p.fail(q, err)
 		}
 	})
+}
+
+// formLimit bounds the body of a form, in bytes.
+func formLimit(pattern string) int64 {
+	if pattern == importPattern {
+		return maxImportForm
+	}
+	return maxForm
 }
 
 // admit finds the session and asks whether it may.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/panel"
 	"github.com/waypost/waypost/internal/store"
@@ -36,6 +37,10 @@ func (w *world) victim(t *testing.T) (operatorID string, ids map[string]string, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	hook, _, err := w.accounts.CreateWebhook(t.Context(), waypost.CommandLine(), op, account.NewWebhook{URL: "https://hooks.example/" + secretOf})
+	if err != nil {
+		t.Fatal(err)
+	}
 	user := w.visitor(t, op, waypost.RoleViewer)
 	sessions, err := w.users.Sessions(t.Context(), user.user.ID)
 	if err != nil {
@@ -45,7 +50,7 @@ func (w *world) victim(t *testing.T) (operatorID string, ids map[string]string, 
 	return op, map[string]string{
 		"/messages/{id}": message, "/deliveries/{id}": found.Deliveries[0].ID, "/domains/{id}": domain.ID, "/senders/{id}": sender.ID,
 		"/keys/{id}": key.ID, "/team/{id}": user.user.ID, "/account/sessions/{id}": sessions[0].ID,
-		"/settings/email/test/{id}": test[strings.LastIndexByte(test, '/')+1:], "/mailbox/{id}": waypost.NewID(),
+		"/settings/email/test/{id}": test[strings.LastIndexByte(test, '/')+1:], "/mailbox/{id}": waypost.NewID(), "/webhooks/{id}": hook.ID,
 	}, user
 }
 
@@ -63,7 +68,7 @@ func everywhere(t *testing.T, ids map[string]string, f func(t *testing.T, r pane
 			path = open + id + rest
 		}
 		path = strings.NewReplacer("{$}", "", "{id}", waypost.NewID(), "{token}", "nothing", "{number}", "0", "{delivery}", ids["/deliveries/{id}"],
-			"{action}", "cancel", "{cid}", "x", "{operator}", waypost.NewID()).Replace(path)
+			"{action}", "cancel", "{cid}", "x", "{call}", waypost.NewID(), "{section}", "return_path", "{operator}", waypost.NewID()).Replace(path)
 		if strings.Contains(path, "{") {
 			t.Errorf("%s: this table does not know all of its parts", r.Pattern)
 			continue

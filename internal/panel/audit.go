@@ -132,6 +132,8 @@ func (p *panel) whoDid(q *request, e waypost.AuditEntry, keys map[string]string)
 		return q.T("log.cli"), nil
 	case "policy":
 		return q.T("log.policy"), nil
+	case "recipient":
+		return q.T("log.recipient"), nil
 	case "credential":
 		if e.Actor.Name != "" {
 			return q.T("log.key", "Name", e.Actor.Name), nil

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -75,10 +76,15 @@ func (q *request) fieldLabel(field string) string {
 		"product": "operators.product", "contact": "operators.contact", "uncertain": "operators.uncertain", "gateway": "operators.gateway",
 		"per_minute": "operators.per_minute", "parent": "operators.parent", "reply_to": "email.reply_to", "username": "email.username",
 	}[field]
-	if !ok {
-		return field
+	if ok {
+		return q.T(key)
 	}
-	return q.T(key)
+	for _, section := range waypost.SettingsSections() {
+		if text := q.maybe("platform_settings." + section + "_" + field); text != "" {
+			return text
+		}
+	}
+	return field
 }
 
 // fieldValue writes what a field has, "–" for nothing.
@@ -144,6 +150,8 @@ func (q *request) auditTarget(e waypost.AuditEntry) string {
 	switch {
 	case strings.HasPrefix(e.Action, "queue.") && e.Target == "all":
 		return q.T("log.all_mail")
+	case e.Action == "platform.settings":
+		return cmp.Or(q.maybe("platform_settings."+e.Target), e.Target)
 	case e.Action == "entitlement.change":
 		product, gateway, _ := strings.Cut(e.Target, ", ")
 		return q.Label("product", product) + ", " + q.Label("operator_gateway", gateway)

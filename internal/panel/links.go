@@ -6,6 +6,7 @@ import (
 
 	"github.com/waypost/waypost/internal/auth"
 	"github.com/waypost/waypost/internal/panel/view"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -26,7 +27,10 @@ func (p *panel) linkRoutes() []page {
 // send them; and because no address of these pages is told to anybody (Referrer-Policy),
 // browsers do not say either where their forms come from, which is refused elsewhere.
 func secretForms() []string {
-	return []string{"POST " + auth.PathReset + "{token}", "POST " + auth.PathInvite + "{token}", "POST " + auth.PathFirst + "{token}"}
+	return []string{
+		"POST " + auth.PathReset + "{token}", "POST " + auth.PathInvite + "{token}", "POST " + auth.PathFirst + "{token}",
+		"POST " + unsubscribe.Path + "{token}", "POST " + unsubscribe.Path + "{token}/back",
+	}
 }
 
 // hush keeps the address of a page from whatever it leads to.

@@ -133,6 +133,10 @@ func (q *request) liveMessage(m *oneMessage) (view.MessageLive, error) {
 	if err != nil {
 		return view.MessageLive{}, err
 	}
+	feedback, err := q.panel.Store.Feedback(q.Context(), q.operator(), m.ID)
+	if err != nil {
+		return view.MessageLive{}, err
+	}
 	count := map[waypost.State]int{}
 	for i := range m.deliveries {
 		count[m.deliveries[i].State]++
@@ -145,7 +149,7 @@ func (q *request) liveMessage(m *oneMessage) (view.MessageLive, error) {
 	if q.mayWrite() {
 		v.Action, v.Actions = m.path()+"/deliveries", q.allActions(m)
 	}
-	t := q.newTimeline(m, attempts, events)
+	t := q.newTimeline(m, attempts, events, feedback)
 	for i := range m.deliveries {
 		d := &m.deliveries[i]
 		if d.ID <= after {

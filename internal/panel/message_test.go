@@ -85,6 +85,44 @@ func TestAMessageShowsItsWholeStory(t *testing.T) {
 	viewer.lacks("/resend", "/deliveries/")
 }
 
+func TestAVerdictShowsItsEvidence(t *testing.T) {
+	w := newWorld(t)
+	op := w.operator(t, "Acme")
+	v := w.visitor(t, op, waypost.RoleAdmin)
+	w.peer.set(func(j *waypost.Job) {
+		for i := range j.Deliveries {
+			if j.MayTalk(&j.Deliveries[i]) == nil {
+				j.Report(i, waypost.Attempt{
+					Route: j.Route, Host: "mx.example.net", Phase: waypost.PhaseRcpt, Outcome: waypost.OutcomePermanent, Cause: "relay_denied", Rule: "relay refused",
+					Reply: waypost.Reply{Code: 550, Enhanced: "5.7.1", Text: "no relaying"},
+				})
+			}
+		}
+	})
+	refused := w.send(t, op, "driver@example.net", "hello")
+	w.until(t, op, refused, waypost.Bounced)
+	v.open("/messages/"+refused).wants("Counted as policy or authentication", "Rule relay refused")
+
+	w.peer.set(nil)
+	id := w.send(t, op, "driver@example.net", "hello")
+	d := w.until(t, op, id, waypost.Delivered)[0]
+	v.open("/messages/"+id).lacks("Counted as", "Rule")
+	for _, f := range []waypost.Feedback{
+		{Sort: waypost.FeedbackComplaint, Detail: "abuse", Reporter: "fbl.example.net [192.0.2.8]", At: time.Now()},
+		{
+			Sort: waypost.FeedbackBounce, Cause: "bad_mailbox", Rule: "no such user", Detail: "550 5.1.1 gone", Reporter: "mx.example.net [192.0.2.7]",
+			At: time.Now().Add(time.Second),
+		},
+	} {
+		f.DeliveryID = d.ID
+		if ok, err := w.db.System.Feedback(t.Context(), f); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	v.open("/messages/"+id).wants("A bounce came back later", "550 5.1.1 gone", "Counted as bad mailbox", "Rule no such user", "Reported by mx.example.net [192.0.2.7]",
+		"Reported by fbl.example.net [192.0.2.8]")
+}
+
 func TestTheAdviceIsAboutWhatCanBeChanged(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, "Acme")
@@ -106,7 +144,7 @@ func TestTheAdviceIsAboutWhatCanBeChanged(t *testing.T) {
 			}
 		}
 	})
-	waiting := w.send(t, op, "driver@example.net", "hello")
+	waiting := w.send(t, op, "another@example.net", "hello") // the first is suppressed now
 	w.until(t, op, waiting, waypost.Queued)
 	v.open("/messages/"+waiting).wants("Your SMTP server mail.acme.example does not work, so all mail waits.", "535 5.7.8 authentication failed",
 		"The server refused the login. Check Login and Password", "Stopped at Authorization")

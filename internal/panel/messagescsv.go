@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/internal/obs"
+	"github.com/waypost/waypost/internal/sheet"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -34,17 +35,17 @@ func (p *panel) messagesCSV(q *request) error {
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="messages-`+p.Now().In(q.Zone).Format("20060102-150405")+`.csv"`)
 	_, _ = q.w.Write([]byte("\xef\xbb\xbf")) // without it spreadsheets do not see that it is UTF-8
-	out := newSheet(q.w)
+	out := sheet.NewWriter(q.w)
 	q.exportHead(out)
 	if last := q.exportRows(out, s, found); last != "" {
-		out.row([]string{last})
+		out.Row([]string{last})
 	}
-	_ = out.flush() // a client that is gone reads nothing
+	_ = out.Flush() // a client that is gone reads nothing
 	return nil
 }
 
 // exportRows writes the rows, and returns what the last line is to say, "" for nothing.
-func (q *request) exportRows(out sheet, s messageSearch, found store.MessagePage) string {
+func (q *request) exportRows(out sheet.Writer, s messageSearch, found store.MessagePage) string {
 	end := q.panel.Now().Add(exportTime)
 	for rows := 0; ; {
 		_ = http.NewResponseController(q.w).SetWriteDeadline(time.Now().Add(exportTimeout)) // not every writer has deadlines
@@ -55,7 +56,7 @@ func (q *request) exportRows(out sheet, s messageSearch, found store.MessagePage
 			q.exportRow(out, &found.Messages[i])
 			rows++
 		}
-		switch err := out.flush(); {
+		switch err := out.Flush(); {
 		case err != nil: // the client is gone
 			return ""
 		case found.Next == "" && found.Truncated:
@@ -74,7 +75,7 @@ func (q *request) exportRows(out sheet, s messageSearch, found store.MessagePage
 	}
 }
 
-func (q *request) exportHead(out sheet) {
+func (q *request) exportHead(out sheet.Writer) {
 	head := []string{q.T("messages.at") + " (" + q.Zone.String() + ")", "ID"}
 	for _, column := range []string{"from", "to", "recipients", "subject", "kind"} {
 		head = append(head, q.T("messages.csv_"+column))
@@ -82,10 +83,10 @@ func (q *request) exportHead(out sheet) {
 	for _, state := range allStates() {
 		head = append(head, q.Label("state", string(state)))
 	}
-	out.row(append(head, q.T("messages.tag")))
+	out.Row(append(head, q.T("messages.tag")))
 }
 
-func (q *request) exportRow(out sheet, m *store.MessageSummary) {
+func (q *request) exportRow(out sheet.Writer, m *store.MessageSummary) {
 	subject, _ := q.subject(&m.Message)
 	row := []string{
 		m.Created.In(q.Zone).Format(exportMoment), m.ID, m.From.Email, m.Recipient, strconv.Itoa(m.Recipients), subject, q.Label("kind", string(m.Kind)),
@@ -93,5 +94,5 @@ func (q *request) exportRow(out sheet, m *store.MessageSummary) {
 	for _, state := range allStates() {
 		row = append(row, strconv.Itoa(m.States[state]))
 	}
-	out.row(append(row, strings.Join(m.Tags, ", ")))
+	out.Row(append(row, strings.Join(m.Tags, ", ")))
 }

@@ -17,11 +17,12 @@ type timeline struct {
 	message  *oneMessage
 	attempts map[string][]waypost.Attempt // by delivery
 	events   map[string][]waypost.Event   // by delivery, "" for those of the message
-	people   map[string]string            // names by actor, looked up so far
+	feedback []waypost.Feedback
+	people   map[string]string // names by actor, looked up so far
 }
 
-func (q *request) newTimeline(m *oneMessage, attempts []waypost.Attempt, events []waypost.Event) *timeline {
-	t := &timeline{message: m, attempts: map[string][]waypost.Attempt{}, events: map[string][]waypost.Event{}, people: map[string]string{}}
+func (q *request) newTimeline(m *oneMessage, attempts []waypost.Attempt, events []waypost.Event, feedback []waypost.Feedback) *timeline {
+	t := &timeline{message: m, feedback: feedback, attempts: map[string][]waypost.Attempt{}, events: map[string][]waypost.Event{}, people: map[string]string{}}
 	for _, a := range attempts {
 		t.attempts[a.DeliveryID] = append(t.attempts[a.DeliveryID], a)
 	}
@@ -59,11 +60,25 @@ func (q *request) explainWait(v *view.Delivery, d *waypost.Delivery) {
 	if q.Label("waiting", key) != key { // not newer than the texts
 		v.Waiting = q.T("waiting."+key, "When", q.Exactly(w.Until), "Who", cmp.Or(w.Who, strings.TrimPrefix(d.Site, waypost.TestSite)))
 	}
+	if w.Reason == waypost.WaitSlowed {
+		v.Waiting = q.explainSlowed(w)
+	}
 	switch w.Reason {
 	case waypost.WaitWithdrawn, waypost.WaitNoGateway, waypost.WaitNoServer, waypost.WaitRelayFailing:
 		v.Fix = "/settings/email"
 	default:
 	}
+}
+
+// explainSlowed says who asked for less mail.
+func (q *request) explainSlowed(w waypost.Wait) string {
+	switch {
+	case w.Who == "":
+		return q.T("waiting.slowed_platform", "When", q.Exactly(w.Until))
+	case w.Shared > 0:
+		return q.N("waiting.slowed_shared", int64(w.Shared), "When", q.Exactly(w.Until), "Who", w.Who)
+	}
+	return q.T("waiting.slowed", "When", q.Exactly(w.Until), "Who", w.Who)
 }
 
 // actions are what may be asked for a delivery as it is; the store decides again.
@@ -164,10 +179,39 @@ func (q *request) attemptStep(a *waypost.Attempt) view.TimelineStep {
 		add("tls", encrypted, false)
 	}
 	add("took", q.Took(a.Took), false)
+	s.Facts = append(s.Facts, q.evidence(a.Cause, a.Rule)...)
 	if a.Outcome != waypost.OutcomeDelivered && a.Outcome != waypost.OutcomeUntried {
 		s.Advice = q.attemptAdvice(a)
 	}
 	return s
+}
+
+// evidence is what was made of a reply, and by which rule.
+func (q *request) evidence(cause, rule string) []view.Property {
+	var list []view.Property
+	if cause != "" {
+		list = append(list, view.Property{Name: q.T("message.class"), Value: q.Label("class", string(classify.Cause(cause).Class()))})
+	}
+	if rule != "" {
+		list = append(list, view.Property{Name: q.T("message.rule"), Value: rule, Mono: true})
+	}
+	return list
+}
+
+// reported is the evidence of an event that somebody's report made.
+func (q *request) reported(t *timeline, e waypost.Event) []view.Property {
+	sorts := map[waypost.EventType]waypost.FeedbackSort{waypost.EventBounced: waypost.FeedbackBounce, waypost.EventComplained: waypost.FeedbackComplaint}
+	var list []view.Property
+	for _, f := range t.feedback {
+		if f.DeliveryID != e.DeliveryID || f.Sort != sorts[e.Type] || !f.At.Equal(e.At) {
+			continue
+		}
+		list = q.evidence(f.Cause, f.Rule)
+		if f.Reporter != "" {
+			list = append(list, view.Property{Name: q.T("message.reporter"), Value: f.Reporter, Mono: true})
+		}
+	}
+	return list
 }
 
 // attemptAdvice says what a failure means and what to do about it. What is about the own
@@ -218,6 +262,7 @@ func (q *request) eventStep(t *timeline, e waypost.Event) view.TimelineStep {
 		}
 	default:
 	}
+	s.Facts = q.reported(t, e)
 	if e.Type == waypost.EventBounced && e.From == waypost.Delivered {
 		s.Title = q.T("message.late_bounce")
 	}

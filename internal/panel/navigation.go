@@ -16,14 +16,14 @@ func (p *panel) navigation(q *request) []view.Section {
 			link("/overview", "overview"), link("/messages", "messages"), link("/settings/email", "email"), link("/domains", "domains"),
 			link("/suppressions", "suppressions"), link("/mailbox", "sandbox"),
 		}}
-		mail.Links = append(mail.Links, link("/keys", "keys"), link("/team", "team"), link("/audit", "audit"))
+		mail.Links = append(mail.Links, link("/keys", "keys"), link("/webhooks", "webhooks"), link("/team", "team"), link("/audit", "audit"))
 		sections = append(sections, mail)
 	}
 	if platformRead.allows(q.session) {
 		staff := view.Section{Title: q.T("nav.platform"), Links: []view.Link{
 			link("/platform", "overview"), link("/platform/operators", "operators"), link("/platform/requests", "requests"),
 			link("/platform/queue", "queue"), link("/platform/dns", "dns"), link("/platform/mailbox", "sandbox"), link("/platform/products", "entitlement"),
-			link("/platform/nodes", "nodes"), link("/platform/users", "users"), link("/platform/audit", "audit"),
+			link("/platform/settings", "platform_settings"), link("/platform/nodes", "nodes"), link("/platform/users", "users"), link("/platform/audit", "audit"),
 		}}
 		sections = append(sections, staff)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/testmail"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/verify"
 	"github.com/waypost/waypost/internal/waypost"
 	"github.com/waypost/waypost/internal/web"
@@ -61,6 +62,8 @@ type System interface {
 	Removals(ctx context.Context) ([]waypost.RemovedOperator, error)
 	Entitlements(ctx context.Context) ([]waypost.Entitlement, error)
 	SaveEntitlements(ctx context.Context, by waypost.Actor, list []waypost.Entitlement) error
+	PlatformSettings(ctx context.Context) (waypost.PlatformSettings, error)
+	ChangePlatformSettings(ctx context.Context, by waypost.Actor, change func(*waypost.PlatformSettings) error) (waypost.PlatformSettings, error)
 	SendersWaitingCount(ctx context.Context) (int64, error)
 	Held(ctx context.Context, operatorID string) (int64, error)
 	QueueDepth(ctx context.Context) (map[waypost.Lane]int64, error)
@@ -77,6 +80,7 @@ type Queue interface {
 	Wake()
 	Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait
 	Snapshot(most int) queue.Snapshot
+	Hurry(name string) bool
 }
 
 // Process tells what this process knows about itself; *app.App does.
@@ -142,6 +146,7 @@ type Options struct {
 	Platform  route.Platform
 
 	PlatformDNS   PlatformDNS
+	WebhookTests  Webhooks
 	Approve       bool // support decides about senders
 	UpstreamSigns bool // mail is signed by the platform's upstream relay, whose keys are its own
 
@@ -149,6 +154,7 @@ type Options struct {
 	Brand          view.Brand
 	PublicURL      string          // where people reach this server; "" goes by the request
 	LinkKeys       verify.LinkKeys // links to domains' pages are signed with the first and known by any; nil: they end with the process
+	Unsubscribe    unsubscribe.Links
 	TrustedProxies []netip.Prefix  // whose X-Forwarded headers are believed
 	LocalURL       string          // where this server itself listens: links in mails lead there without a PublicURL
 	MailFrom       waypost.Address // who writes mails to users; zero for the platform's default sender
@@ -177,6 +183,8 @@ type panel struct {
 	guesses *limit.Limits // wrong links, per client address
 	looks   *limit.Limits // at domains' pages behind links, per client address
 	letters letterLimits
+	optOuts *limit.Limits // requests with links to unsubscribe, per client address: of large mail providers there are few
+	words   *limit.Limits // what recipients say there, per address
 }
 
 // New returns the handler of all pages. The error is that of an asset or a text that
@@ -215,6 +223,7 @@ func New(o Options) (http.Handler, error) {
 	p.writes = newWrites()
 	p.guesses, p.looks = limit.New(20.0/60, 20), limit.New(1, 60)
 	p.letters = newLetterLimits()
+	p.optOuts, p.words = limit.New(20, 300), limit.New(1.0/60, 10)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{hash}/{name...}", files.serve)
 	for _, r := range p.routes() {

@@ -85,6 +85,42 @@ func TestThePlatformsOverviewNamesWhoHasTrouble(t *testing.T) {
 	}
 }
 
+func TestTheOwnerChangesThePlatformsSettings(t *testing.T) {
+	w := newWorld(t)
+	owner := w.visitor(t, "", waypost.RoleOwner)
+	owner.open("/platform/settings").wants("Addresses that do not work", "What the writer is told")
+	got := owner.post("/platform/settings/return_path", "courtesy", "Nobody reads here.\r\nWrite to help@fleet.example.", "forward", "true")
+	if got.location() != "/platform/settings" {
+		t.Fatalf("%d: %s", got.status, got.text())
+	}
+	kept, err := w.db.System.PlatformSettings(t.Context())
+	if err != nil || kept.ReturnPath.Courtesy != "Nobody reads here.\nWrite to help@fleet.example." || !kept.ReturnPath.Forward || kept.Suppression != waypost.DefaultSuppressionPolicy() {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	page := owner.open("/platform/settings")
+	page.wants("Nobody reads here.", "It takes effect within a second.")
+	for wrong, text := range map[string]string{"0": "must be from 1 hour", "1.5": "Enter a number.", "soon": "Enter a number.", "1e300": "Enter a number.", "": "Enter a number."} {
+		got = owner.post("/platform/settings/suppression", "hard_hours", wrong, "hard_most_hours", "100", "soft_hours", "24", "soft_count", "3",
+			"soft_within_hours", "168", "complaint_hours", "7", "unsubscribe_hours", "8760")
+		if got.status != http.StatusUnprocessableEntity {
+			t.Errorf("%q: %d", wrong, got.status)
+		}
+		got.wants(text)
+		if !strings.Contains(got.body, `value="7"`) {
+			t.Errorf("%q: what was typed is lost", wrong)
+		}
+	}
+	if kept, err := w.db.System.PlatformSettings(t.Context()); err != nil || kept.Suppression != waypost.DefaultSuppressionPolicy() {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	log := owner.open("/platform/audit")
+	log.wants("Changed the settings of the platform", "What the writer is told: ")
+	for _, role := range []waypost.Role{waypost.RoleSupport, waypost.RoleAuditor} {
+		v := w.visitor(t, "", role)
+		v.open("/platform/settings").wants("Only the owner of the platform can change this.", "Nobody reads here.")
+	}
+}
+
 func TestTheOwnerSaysWhichGatewaysProductsInclude(t *testing.T) {
 	w := newWorld(t)
 	op := w.operator(t, "Acme")

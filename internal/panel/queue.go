@@ -21,6 +21,7 @@ func (p *panel) queueRoutes() []page {
 		{"GET /platform/queue", platformRead, p.queuePage},
 		{"GET /platform/queue/deliveries", platformRead, p.deliveriesPage},
 		{"POST /platform/queue/control", platformWrite, p.controlQueue},
+		{"POST /platform/queue/hurry", platformWrite, p.hurry},
 	}
 }
 
@@ -107,7 +108,11 @@ func (p *panel) queueNow(q *request) (view.QueueNow, error) {
 		return v, err
 	}
 	for _, d := range s.Destinations {
-		v.Destinations = append(v.Destinations, q.destination(d, names))
+		row := q.destination(d, names)
+		if d.Slow != nil && q.mayWrite() {
+			row.Hurry = [][2]string{{"node", s.Incarnation}, {"name", d.Slow.Name}}
+		}
+		v.Destinations = append(v.Destinations, row)
 	}
 	if s.More > 0 {
 		v.More = q.N("queue.more", int64(s.More))
@@ -121,6 +126,9 @@ func (q *request) destination(d queue.Destination, names map[string]string) view
 		Sessions: q.T("queue.window", "Sessions", q.Number(int64(d.Sessions)), "Window", q.Number(int64(d.Window)), "Most", q.Number(int64(d.Most))),
 		Waiting:  q.Number(int64(d.InMemory)), Rate: q.T("queue.per_minute", "Rate", q.Number(int64(math.Round(d.PerMinute)))), Why: d.Why,
 	}
+	if d.Domains > 1 {
+		row.Kind += ", " + q.N("queue.hosts", int64(d.Domains-1))
+	}
 	switch {
 	case d.Site != "":
 	case d.OperatorID != "":
@@ -131,6 +139,13 @@ func (q *request) destination(d queue.Destination, names map[string]string) view
 	switch {
 	case !d.Closed.IsZero():
 		row.State, row.Label = "failing", q.T("queue.closed", "Until", q.Clock(d.Closed))
+	case d.Slow != nil:
+		row.State, row.Why = "warning", d.Slow.Words
+		row.Label = q.T("queue.slow_"+string(d.Slow.How), "Until", q.Clock(d.Slow.Until), "Rate", q.Number(int64(math.Round(d.Slow.PerMinute))))
+		row.Since = q.T("queue.slow_since", "Since", q.Clock(d.Slow.Since))
+		if d.Slow.Times > 1 {
+			row.Since += " " + q.N("queue.slow_times", int64(d.Slow.Times))
+		}
 	case d.Failures > 0:
 		row.State, row.Label = "warning", q.N("queue.failures", int64(d.Failures))
 	}
@@ -344,6 +359,16 @@ func (p *panel) controlQueue(q *request) error {
 		path += "&unfinished=true"
 	}
 	return q.redirect(path, "")
+}
+
+// hurry ends a slow-down. It is this node's, as what the page shows is: behind a balancer
+// another node may be asked, which then says that it has nothing of the kind.
+func (p *panel) hurry(q *request) error {
+	flash := "not_slowed"
+	if q.value("node") == p.Queue.Snapshot(0).Incarnation && p.Queue.Hurry(q.value("name")) {
+		flash = "slow_ended"
+	}
+	return q.redirect("/platform/queue", flash)
 }
 
 // unfinished is whether the time was up before an action was done with everything.

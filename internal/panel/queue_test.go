@@ -90,6 +90,54 @@ func TestTheQueueShowsWhereItIsSending(t *testing.T) {
 	v.open("/platform/queue/deliveries?state=leased").wants("a@slow.example", "Being sent", "Being tried now")
 }
 
+func TestTheQueueShowsWhoAskedForLessMailAndEndsIt(t *testing.T) {
+	w := newWorld(t)
+	w.peer.set(func(j *waypost.Job) {
+		_ = j.Resolved("mx.slow.example")
+		for i := range j.Deliveries {
+			j.Report(i, waypost.Attempt{
+				Route: j.Route, Phase: waypost.PhaseMail, Outcome: waypost.OutcomeTemporary, Cause: "rate",
+				Reply: waypost.Reply{Code: 421, Enhanced: "4.7.0", Text: "<b@slow.example> " + hostileText}, Slow: waypost.Slow{How: waypost.SlowSuspend, For: time.Hour},
+			})
+		}
+	})
+	acme, bolt := w.operator(t, "Acme"), w.operator(t, "Bolt")
+	w.until(t, acme, w.send(t, acme, "b@slow.example", "x"), waypost.Queued)
+	auditor := w.visitor(t, "", waypost.RoleAuditor)
+	for end := time.Now().Add(5 * time.Second); ; {
+		if strings.Contains(auditor.open("/platform/queue").text(), "slow.example Mail domain Suspended until ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(auditor.open("/platform/queue").text())
+		}
+	}
+	got := auditor.open("/platform/queue")
+	got.wants("As the other side asked, since ", "421 4.7.0 ... ", hostileText)
+	got.lacks("<script>alert", "b@slow.example", "/platform/queue/hurry")
+	// Mail of another operator waits for the same, and its people read why.
+	id := w.send(t, bolt, "c@slow.example", "x")
+	reader := w.visitor(t, bolt, waypost.RoleViewer)
+	page := reader.open("/messages/" + id)
+	page.wants("slow.example asked for less mail from us.", hostileText)
+	page.lacks("b@slow.example")
+
+	staff := w.visitor(t, "", waypost.RoleSupport)
+	staff.open("/platform/queue").wants("Try now")
+	node := w.queue.Incarnation()
+	for _, form := range [][]string{{"node", "another", "name", "mx mx.slow.example"}, {"node", node, "name", "mx unknown.example"}} {
+		staff.post("/platform/queue/hurry", form...)
+		staff.open("/platform/queue").wants("Nothing was changed.", "Suspended until")
+	}
+	if got := auditor.post("/platform/queue/hurry", "node", node, "name", "mx mx.slow.example"); got.status != http.StatusForbidden {
+		t.Errorf("an auditor ends it: %d", got.status)
+	}
+	w.peer.set(reports(waypost.OutcomeDelivered, waypost.Reply{Code: 250}, ""))
+	staff.post("/platform/queue/hurry", "node", node, "name", "mx mx.slow.example")
+	staff.open("/platform/queue").wants("The slow-down has ended.")
+	w.until(t, bolt, id, waypost.Delivered)
+}
+
 func TestWaitingMailIsListedWithWhatItWaitsFor(t *testing.T) {
 	w := newWorld(t)
 	acme, bolt := w.backlog(t)

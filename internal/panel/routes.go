@@ -7,10 +7,10 @@ import "slices"
 func (p *panel) routes() []page {
 	return slices.Concat(
 		p.messagesRoutes(), p.suppressionsRoutes(), p.mailboxRoutes(),
-		p.overviewRoutes(), p.platformRoutes(), p.operatorsRoutes(), p.productsRoutes(), p.queueRoutes(), p.nodesRoutes(),
+		p.overviewRoutes(), p.platformRoutes(), p.operatorsRoutes(), p.productsRoutes(), p.platformSettingsRoutes(), p.queueRoutes(), p.nodesRoutes(),
 		p.signInRoutes(), p.linkRoutes(), p.firstRoutes(), p.accountRoutes(),
 		p.teamRoutes(), p.userRoutes(), p.keyRoutes(), p.auditRoutes(),
-		p.emailRoutes(),
+		p.emailRoutes(), p.webhooksRoutes(), p.unsubscribeRoutes(),
 		p.domainsRoutes(), p.sendersRoutes(), p.requestsRoutes(), p.dnsRoutes(),
 	)
 }

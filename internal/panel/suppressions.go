@@ -8,7 +8,6 @@ import (
 
 	"github.com/waypost/waypost/internal/account"
 	"github.com/waypost/waypost/internal/panel/view"
-	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -16,6 +15,8 @@ func (p *panel) suppressionsRoutes() []page {
 	return []page{
 		{"GET /suppressions", tenantRead, p.suppressionsPage},
 		{"POST /suppressions", tenantWrite, p.addSuppression},
+		{"GET /suppressions.csv", tenantRead, p.suppressionsCSV},
+		{importPattern, tenantWrite, p.importSuppressions},
 		{"POST /suppressions/remove", tenantWrite, p.removeSuppression},
 		{"POST /suppressions/exempt", tenantWrite, p.addExempt},
 		{"POST /suppressions/exempt/remove", tenantWrite, p.removeExempt},
@@ -40,10 +41,26 @@ func suppressionDays() []struct {
 	}{{"never", 0}, {"week", 7}, {"month", 30}, {"quarter", 90}, {"year", 365}}
 }
 
+// suppressionKinds are the kinds of mail an address can be suppressed for.
+func suppressionKinds() []waypost.Kind {
+	return []waypost.Kind{waypost.KindEvent, waypost.KindReport, waypost.KindBalance, waypost.KindOther, waypost.KindSecurity}
+}
+
+// kindOptions are these as choices, after the words for all of them.
+func (q *request) kindOptions(first, all string) []view.Option {
+	list := []view.Option{{Value: first, Label: all}}
+	for _, k := range suppressionKinds() {
+		list = append(list, view.Option{Value: string(k), Label: q.Label("kind", string(k))})
+	}
+	return list
+}
+
 // newSuppression is the form as typed, and what is wrong with it.
 type newSuppression struct {
 	address, detail, expires string
-	exempt                   string // in the form for exempt addresses
+	kind                     string
+	exempt                   string      // in the form for exempt addresses
+	file                     *fileImport // in the form for files; nil if it was not sent
 	problems                 map[string]string
 }
 
@@ -52,20 +69,17 @@ func (p *panel) suppressionsPage(q *request) error {
 }
 
 func (q *request) showSuppressions(status int, n newSuppression) error {
-	query := q.URL.Query()
-	f := store.SuppressionFilter{Address: storable(query.Get("find"), 254), Reason: waypost.SuppressionReason(query.Get("reason"))}
-	if !slices.Contains(suppressionReasons(), f.Reason) {
-		f.Reason = ""
-	}
-	cursor := storable(query.Get("cursor"), 400)
+	f := q.suppressionFilter()
+	cursor := storable(q.URL.Query().Get("cursor"), 400)
 	list, next, err := q.panel.Accounts.Suppressions(q.Context(), q.operator(), f, cursor, 50)
 	if err != nil {
 		return err
 	}
-	v := view.Suppressions{Write: q.mayWrite(), Active: f.Address != "" || f.Reason != "", Add: q.suppressionForm(n), Open: len(n.problems) > 0 && n.problems["exempt"] == ""}
+	v := view.Suppressions{Write: q.mayWrite(), Active: f.Address != "" || f.Reason != "" || f.Kind != "", Add: q.suppressionForm(n), Open: len(n.problems) > 0 && n.problems["exempt"] == ""}
 	if err := q.showExempt(&v, n); err != nil {
 		return err
 	}
+	v.Import = q.importView(n.file)
 	v.Address = view.Field{
 		Name: "find", Label: q.T("suppressions.address"), Hint: q.T("messages.recipient_hint"), Value: f.Address, Auto: "off", Max: 254,
 	}
@@ -73,11 +87,20 @@ func (q *request) showSuppressions(status int, n newSuppression) error {
 	for _, r := range suppressionReasons() {
 		v.Reason.Options = append(v.Reason.Options, view.Option{Value: string(r), Label: q.Label("suppression_reason", string(r))})
 	}
+	v.Kind = view.Field{Name: "kind", Label: q.T("suppressions.kind"), Value: string(f.Kind), Options: q.kindOptions("", q.T("messages.any"))}
 	v.First, v.Next = q.pages(cursor, next)
 	for _, s := range list {
 		row := view.Suppression{
 			Address: s.Address, Reason: string(s.Reason), Label: q.Label("suppression_reason", string(s.Reason)), Detail: s.Detail, At: q.Date(s.Created),
-			Expires: q.T("suppressions.never"), Ask: q.T("suppressions.ask", "Address", s.Address),
+			Kind: string(s.Kind), Expires: q.T("suppressions.never"), Ask: q.T("suppressions.ask", "Address", s.Address),
+		}
+		if s.Kind == "" {
+			row.Kind, row.KindLabel = string(waypost.AllKinds), q.T("suppressions.all_kinds")
+		} else {
+			row.KindLabel = q.Label("kind", string(s.Kind))
+		}
+		if s.Via.ByRecipient() {
+			row.Via = q.Label("suppression_via", string(s.Via))
 		}
 		if !s.Expires.IsZero() {
 			row.Expires = q.Date(s.Expires)
@@ -98,6 +121,7 @@ func (q *request) suppressionForm(n newSuppression) view.SuppressionForm {
 		Detail: view.Field{
 			Name: "detail", Label: q.T("suppressions.detail"), Hint: q.T("suppressions.detail_hint"), Value: n.detail, Error: n.problems["detail"], Max: 200,
 		},
+		Kind:    view.Field{Name: "of_kind", Label: q.T("suppressions.kind"), Value: n.kind, Options: q.kindOptions("", q.T("suppressions.all_kinds"))},
 		Expires: view.Field{Name: "expires", Label: q.T("suppressions.expires"), Value: n.expires, Error: n.problems["expires"]},
 	}
 	for _, term := range suppressionDays() {
@@ -107,8 +131,11 @@ func (q *request) suppressionForm(n newSuppression) view.SuppressionForm {
 }
 
 func (p *panel) addSuppression(q *request) error {
-	n := newSuppression{address: q.typed("address", 300), detail: q.typed("detail", 2000), expires: q.value("expires"), problems: map[string]string{}}
+	n := newSuppression{address: q.typed("address", 300), detail: q.typed("detail", 2000), expires: q.value("expires"), kind: q.value("of_kind"), problems: map[string]string{}}
 	add := account.NewSuppression{Address: n.address, Detail: n.detail}
+	if slices.Contains(suppressionKinds(), waypost.Kind(n.kind)) {
+		add.Kind = waypost.Kind(n.kind)
+	}
 	for _, term := range suppressionDays() {
 		if term.value == n.expires && term.days > 0 {
 			add.Expires = p.Now().Add(time.Duration(term.days) * 24 * time.Hour).UTC().Truncate(time.Millisecond)
@@ -136,7 +163,11 @@ func (p *panel) removeSuppression(q *request) error {
 	if !slices.Contains(suppressionReasons(), reason) {
 		return waypost.NewError(waypost.NotFound, "not_found", "")
 	}
-	err := p.Accounts.RemoveSuppression(q.Context(), q.by(), q.operator(), q.typed("address", 300), reason)
+	kind := waypost.Kind(q.value("kind"))
+	if _, ok := waypost.ParseKind(string(kind)); !ok { // of a page from before there were kinds
+		kind = waypost.AllKinds
+	}
+	err := p.Accounts.RemoveSuppression(q.Context(), q.by(), q.operator(), q.typed("address", 300), reason, kind)
 	if waypost.KindOf(err) == waypost.Invalid { // no address at all
 		return waypost.NewError(waypost.NotFound, "not_found", "")
 	}

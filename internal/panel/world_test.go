@@ -3,6 +3,7 @@ package panel_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -131,6 +132,24 @@ func (sandboxDNS) RotateKeys(context.Context, waypost.Actor) (verify.RotationSta
 	return verify.RotationStatus{}, errSandbox()
 }
 
+// httpsOnly lets webhooks have any https URL.
+type httpsOnly struct{}
+
+func (httpsOnly) CheckURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("give an https URL")
+	}
+	return u, nil
+}
+
+// endpoint is what a test of a webhook reaches.
+type endpoint struct{ answer waypost.WebhookAttempt }
+
+func (e *endpoint) Test(_ context.Context, _ waypost.Actor, operatorID, id string) (waypost.WebhookCall, error) {
+	return waypost.WebhookCall{OperatorID: operatorID, WebhookID: id, Type: waypost.WebhookTest, Events: 1, Attempts: 1, Last: e.answer}, nil
+}
+
 func errSandbox() error {
 	return waypost.NewError(waypost.Conflict, "sandbox", "no platform domain is set")
 }
@@ -158,7 +177,7 @@ func worldOn(t testing.TB, db *storetest.DB, change ...func(*panel.Options)) *wo
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	platform := route.Platform{Domain: "platform.example", From: waypost.Address{Name: "Platform", Email: "no-reply@platform.example"}}
 	w.dir = account.NewDirectory(account.DirectoryOptions{Store: db.Store, System: db.System, Ring: ring, Log: log})
-	w.accounts = account.New(account.Options{Store: db.Store, System: db.System, Directory: w.dir, Ring: ring, Platform: platform})
+	w.accounts = account.New(account.Options{Store: db.Store, System: db.System, Directory: w.dir, Ring: ring, Platform: platform, URLs: httpsOnly{}})
 	w.users = auth.NewUsers(auth.UsersOptions{Store: db.System, Ring: ring, Log: log, HashMemory: 64})
 	keys := auth.New(auth.Options{Store: db.System, Operators: w.dir})
 	w.queue = queue.New(queue.Options{Store: db.System, Deliverer: w.peer, Accounts: w.dir, Platform: platform, Log: log, Node: "node-a", Alone: true})
@@ -169,7 +188,7 @@ func worldOn(t testing.TB, db *storetest.DB, change ...func(*panel.Options)) *wo
 	w.submit = submit.New(submit.Options{Store: db.Store, Accounts: w.dir, Queue: w.queue, Platform: platform, Hostname: "waypost.test", Limits: submit.Limits{Size: 1 << 20}, Log: log})
 	w.options = panel.Options{
 		Store: db.Store, System: db.System, Accounts: w.accounts, Directory: w.dir, Auth: keys, Users: w.users, Accepter: w.submit, Queue: w.queue,
-		Domains: unchecked{db.Store}, PlatformDNS: sandboxDNS{}, Platform: platform, Brand: view.Brand{Name: "Fleetmail"}, LinkKeys: [][]byte{[]byte("a key for links")}, Log: log,
+		Domains: unchecked{db.Store}, PlatformDNS: sandboxDNS{}, WebhookTests: &endpoint{}, Platform: platform, Brand: view.Brand{Name: "Fleetmail"}, LinkKeys: [][]byte{[]byte("a key for links")}, Log: log,
 	}
 	for _, f := range change {
 		f(&w.options)

@@ -107,10 +107,11 @@ func (q *Queue) unpark(ctx context.Context) {
 // reopenRelays lets mail go again that waits for a relay which is no longer the one
 // that failed, or no longer known to fail.
 func (q *Queue) reopenRelays(ctx context.Context) {
+	now := time.Now()
 	q.mu.Lock()
 	var closed []*destination
 	for _, d := range q.dests {
-		if d.relay && !d.closed.IsZero() {
+		if d.relay && (!d.closed.IsZero() || d.slow.remembers(now)) {
 			closed = append(closed, d)
 		}
 	}
@@ -126,6 +127,9 @@ func (q *Queue) reopenRelays(ctx context.Context) {
 			q.release(d)
 		case *a.Relay != d.server, d.refused && !a.RelayHealth.Failing():
 			d.reopen()
+			if *a.Relay != d.server {
+				d.hurry()
+			}
 			q.release(d)
 		}
 		q.dispatch()

@@ -60,6 +60,9 @@ func (q *Queue) claim(k *keyState) {
 		c.jobs = c.jobs[1:]
 	}
 	k.jobs = append(k.jobs, c.jobs...)
+	if len(c.jobs) > 0 && !q.stopping {
+		q.keep(k, c.dest) // what was promised to the claim, for its turn: who waits would get it first
+	}
 	if c.wait != nil {
 		q.await(k, c.wait, from == c.wait, now)
 		q.serve(c.wait) // a slot may have become free since we looked
@@ -122,7 +125,7 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 		}
 		c.again = soon
 	case len(rows) > 0:
-		c.due, c.jobs = true, group(k, a, c.dest, rows, decision.Probe)
+		c.due, c.jobs = true, group(k, a, c.dest, rows, decision)
 	case a.Suspended: // what is due is not security mail
 		c.due, c.parked, c.again = true, true, parkUntil(decision, now)
 	default:
@@ -138,7 +141,7 @@ func (q *Queue) claimJobs(ctx context.Context, k *keyState, c *claimed) {
 func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time, c *claimed) (limit int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	d := q.destination(k.key.OperatorID, k.key.Site, decision)
+	d := q.destination(k.key.OperatorID, k.key.Site, decision, now)
 	d.probing = decision.Probe
 	slots := d.open(k, now)
 	if slots <= 0 || (decision.Probe && d.active+d.claimed > 0) {
@@ -146,8 +149,8 @@ func (q *Queue) promise(k *keyState, decision route.Decision, now time.Time, c *
 		return 0
 	}
 	// With much in memory only what starts at once is fetched.
-	limit = min(max(slots, d.room()), max(1, maxHandover-q.held))
-	if decision.Probe { // one mail finds out for all
+	limit = min(max(slots, d.room(now)), max(1, maxHandover-q.held))
+	if decision.Probe || d.interval(now) > 0 { // one mail finds out for all, or each has to wait for its turn
 		limit = 1
 	}
 	slots = min(slots, limit)
@@ -181,7 +184,7 @@ const maxPerJob = 50
 
 // group makes jobs of claimed rows: one per message, and on the built-in gateway at
 // most maxPerJob recipients each. Those that are bound to a route go by themselves.
-func group(k *keyState, a *waypost.Account, d *destination, rows []waypost.Delivery, probe bool) []*job {
+func group(k *keyState, a *waypost.Account, d *destination, rows []waypost.Delivery, decision route.Decision) []*job {
 	type sort struct {
 		message string
 		pinned  waypost.RouteKind
@@ -192,7 +195,9 @@ func group(k *keyState, a *waypost.Account, d *destination, rows []waypost.Deliv
 		s := sort{r.MessageID, pinnedTo(&r)}
 		j := latest[s]
 		if j == nil || (!d.relay && len(j.deliveries) >= maxPerJob) {
-			j = &job{key: k, dest: d, lane: k.key.Lane, account: a, messageID: r.MessageID, pinned: s.pinned, probe: probe}
+			j = &job{
+				key: k, dest: d, route: decision.Route, lane: k.key.Lane, account: a, messageID: r.MessageID, pinned: s.pinned, probe: decision.Probe,
+			}
 			latest[s] = j
 			jobs = append(jobs, j)
 		}

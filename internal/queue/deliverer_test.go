@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
 )
@@ -22,9 +23,10 @@ type deliverer struct {
 	sent    map[string]int // accepted by the remote, by delivery
 	twice   []string       // delivered a second time
 	under   map[string]bool
-	doubled []string // tried while it was being tried
-	astray  []string // tried directly at another site than its own
-	order   []string // operators in the order in which their mail went
+	doubled []string          // tried while it was being tried
+	astray  []string          // tried directly at another site than its own
+	mx      map[string]string // MX hosts of sites
+	order   []string          // operators in the order in which their mail went
 }
 
 func newDeliverer() *deliverer {
@@ -77,6 +79,12 @@ func (d *deliverer) Deliver(ctx context.Context, j *waypost.Job) {
 			delete(d.under, j.Deliveries[i].ID)
 		}
 	}()
+	mx, ok := d.resolved(j)
+	if !ok {
+		return
+	}
+	d.reached(mx, 1)
+	defer d.reached(mx, -1)
 	if before != nil {
 		before(ctx, j)
 	}
@@ -141,4 +149,40 @@ func attempt(j *waypost.Job, o waypost.Outcome, p waypost.Phase, code int, text 
 // always answers every delivery in the same way.
 func always(o waypost.Outcome, p waypost.Phase, code int, text string) func(context.Context, *waypost.Job, int) *waypost.Attempt {
 	return func(_ context.Context, j *waypost.Job, _ int) *waypost.Attempt { return attempt(j, o, p, code, text) }
+}
+
+// withMX has a job hear the MX hosts of its site, as before a connection is made.
+func (d *deliverer) withMX(hosts map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mx = hosts
+}
+
+// resolved reports whether a job may go on to the hosts of its site.
+func (d *deliverer) resolved(j *waypost.Job) (mx string, ok bool) {
+	d.mu.Lock()
+	mx = d.mx[j.Site]
+	d.mu.Unlock()
+	if mx == "" || j.Resolved == nil {
+		return "", true
+	}
+	return mx, j.Resolved(mx) == nil
+}
+
+// reached counts a job that is at the hosts of its site.
+func (d *deliverer) reached(mx string, by int) {
+	if mx == "" {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at[mx] += by
+	d.mostAt[mx] = max(d.mostAt[mx], d.at[mx])
+}
+
+// asking is a reply that asks for less mail.
+func asking(j *waypost.Job, how waypost.SlowHow, length time.Duration) *waypost.Attempt {
+	a := attempt(j, waypost.OutcomeTemporary, waypost.PhaseMail, 421, "4.7.0 try again later")
+	a.Slow, a.Cause = waypost.Slow{How: how, For: length}, "rate"
+	return a
 }

@@ -30,6 +30,8 @@ const courtesy = 5
 // failure; too many failures in a row close it for a while.
 type destination struct {
 	name     string
+	site     string // a domain whose mail goes there directly; "" if it is a server
+	left     bool   // a domain is no longer one of it: jobs have to look where they belong
 	operator string // whose relay it is
 	server   waypost.Relay
 	relay    bool // one session is kept for the alarm lane, and failing is the account's business
@@ -37,14 +39,15 @@ type destination struct {
 	most     int  // upper bound of the window
 	probing  bool // the relay is failing: one session at a time, if any
 
-	active  int                    // sessions
-	claimed int                    // slots promised to claims under way
-	woken   int                    // slots kept for keys that it woke
-	jobs    int                    // in memory, not started
-	waiting [laneCount][]*keyState // for a free slot
-	granted int                    // slots so far, for courtesy
-	pace    float64                // transactions a minute as of paced, see count
+	active  int             // sessions
+	claimed int             // slots promised to claims under way
+	woken   int             // slots kept for keys that it woke
+	jobs    int             // in memory, not started
+	waiting [laneCount]ring // for a free slot, operators in turn
+	granted int             // slots so far, for courtesy
+	pace    float64         // transactions a minute as of paced, see count
 	paced   time.Time
+	slow    slowed // what it asked for
 
 	failures int       // in a row
 	closures int       // in a row
@@ -53,33 +56,38 @@ type destination struct {
 	closed   time.Time // nothing is started before, but one alarm at a time
 	refused  bool      // closed because the relay turned us away, not because it failed
 	why      string
-	timer    *time.Timer // will look again when it is no longer closed
+	timer    *time.Timer // will look again when time opens it
+	fires    time.Time   // when the timer goes off
 }
 
 func newDestination(name string, most int) *destination {
 	return &destination{name: name, window: float64(min(firstWindow, most)), most: most}
 }
 
-func (d *destination) limit() int {
+func (d *destination) limit(now time.Time) int {
 	if d.probing {
 		return 1
 	}
-	return min(int(d.window), d.most)
+	limit := min(int(d.window), d.most)
+	if d.slow.connections.inForce(now) {
+		limit = min(limit, d.slow.most)
+	}
+	return limit
 }
 
 // free is how many more sessions a lane may start now.
 func (d *destination) free(lane int, now time.Time) int {
-	busy := d.active + d.claimed
-	if now.Before(d.closed) {
+	busy, turns := d.active+d.claimed, d.turns(lane, now)-d.claimed
+	if d.leftAlone(now) {
 		// A closed site is left alone, except that an alarm may look whether it is
-		// still so: its own schedule is the shorter one. A relay is probed by nobody
-		// out of turn: refused logins count against the operator.
+		// still so: its own schedule is the shorter one. A failing relay is probed by
+		// nobody out of turn: refused logins count against the operator.
 		if d.shut(lane, now) {
 			return 0
 		}
-		return 1 - busy
+		return min(1-busy, turns)
 	}
-	limit := d.limit()
+	limit := d.limit(now)
 	switch {
 	case d.probing:
 	case lane == 0 && d.relay:
@@ -89,12 +97,44 @@ func (d *destination) free(lane int, now time.Time) int {
 	case d.relay && limit == d.most && limit > 1:
 		limit-- // the session kept for alarms
 	}
-	return limit - busy
+	return min(limit-busy, turns)
 }
 
-// shut reports whether a closed destination is closed to a lane.
+// leftAlone reports whether a destination is closed, for its failures or as it asked.
+func (d *destination) leftAlone(now time.Time) bool {
+	return now.Before(d.closed) || d.slow.suspended.inForce(now)
+}
+
+// shut reports whether a destination that is left alone is closed to a lane.
 func (d *destination) shut(lane int, now time.Time) bool {
-	return now.Before(d.closed) && (lane > 0 || d.relay)
+	return (now.Before(d.closed) && (lane > 0 || d.relay)) || (lane > 0 && d.slow.suspended.inForce(now))
+}
+
+// opens is when a lane may go on, whatever sessions end; not after now if it is time.
+func (d *destination) opens(lane int, now time.Time) time.Time {
+	at := d.nextAt(lane, now)
+	if d.shut(lane, now) {
+		for _, until := range []time.Time{d.closed, d.slow.suspended.until} {
+			if until.After(at) {
+				at = until
+			}
+		}
+	}
+	return at
+}
+
+// back is when mail that waits in memory comes back from the database, and what it is
+// told meanwhile. Where a site is slowed it is due at once and waits there, so that
+// nothing keeps it when somebody ends the slow-down.
+func (d *destination) back(now time.Time) (at time.Time, why string) {
+	switch {
+	case now.Before(d.closed):
+		return d.closed, d.why
+	case d.slow.suspended.inForce(now):
+		return now, d.slow.suspended.words
+	default:
+		return now, d.slow.rate.words
+	}
 }
 
 // open is what is free for a key whose turn it is: slots that are kept for keys that
@@ -112,7 +152,7 @@ func (d *destination) open(k *keyState, now time.Time) int {
 }
 
 // room is how many more jobs may wait in memory: twice the slots.
-func (d *destination) room() int { return 2*max(d.limit(), 1) - d.jobs }
+func (d *destination) room(now time.Time) int { return 2*max(d.limit(now), 1) - d.jobs }
 
 // verdict tells a destination how a session went.
 type verdict int
@@ -197,11 +237,7 @@ func (d *destination) wake(now time.Time) []*keyState {
 			return ready
 		}
 		d.granted++
-		ready = append(ready, d.waiting[lane][0])
-		d.waiting[lane][0] = nil
-		if d.waiting[lane] = d.waiting[lane][1:]; len(d.waiting[lane]) == 0 {
-			d.waiting[lane] = nil
-		}
+		ready = append(ready, d.waiting[lane].pop(0, 0))
 	}
 }
 
@@ -210,7 +246,7 @@ func (d *destination) wake(now time.Time) []*keyState {
 func (d *destination) next(now time.Time, given int) int {
 	found := -1
 	for lane := range d.waiting {
-		if len(d.waiting[lane]) == 0 || d.free(lane, now)-d.woken-given <= 0 {
+		if d.waiting[lane].empty() || d.free(lane, now)-d.woken-given <= 0 {
 			continue
 		}
 		// An alarm's own slot is not for the others, so nothing is taken from it.
@@ -223,7 +259,7 @@ func (d *destination) next(now time.Time, given int) int {
 
 func (d *destination) idle() bool {
 	for lane := range d.waiting {
-		if len(d.waiting[lane]) > 0 {
+		if !d.waiting[lane].empty() {
 			return false
 		}
 	}
@@ -231,12 +267,16 @@ func (d *destination) idle() bool {
 }
 
 // fresh reports whether a new destination of the same name would be no different.
-func (d *destination) fresh() bool {
-	return d.closed.IsZero() && d.failures == 0 && d.closures == 0 && !d.probing && d.window <= firstWindow
+func (d *destination) fresh(now time.Time) bool {
+	return d.closed.IsZero() && d.failures == 0 && d.closures == 0 && !d.probing && d.window <= firstWindow && !d.slow.remembers(now)
 }
 
-// verdictOf reads an attempt as news about its destination.
+// verdictOf reads an attempt as news about its destination. One that asks for less mail
+// has not failed.
 func verdictOf(a *waypost.Attempt) verdict {
+	if asksForLess(a) {
+		return neutral
+	}
 	switch a.Outcome {
 	case waypost.OutcomeDelivered:
 		return good
@@ -267,3 +307,7 @@ func verdictOf(a *waypost.Attempt) verdict {
 		return neutral
 	}
 }
+
+// asksForLess reports whether the other side wants less mail from us, and nothing worse.
+// At the login it is the account that is in danger: that is a failure.
+func asksForLess(a *waypost.Attempt) bool { return a.Slow.OfSite() && a.Phase != waypost.PhaseAuth }

@@ -13,24 +13,24 @@ import (
 
 func waitAt(d *destination, lane int, operator string) *keyState {
 	k := &keyState{key: system.Key{Lane: lane, OperatorID: operator, Site: "s"}, due: true, listed: atDest}
-	d.waiting[lane] = append(d.waiting[lane], k)
+	d.waiting[lane].push(k, 0)
 	return k
 }
 
 func TestWindowOpensWithSuccessUpToItsBound(t *testing.T) {
 	now := time.Now()
 	d := newDestination("site s", 20)
-	if d.limit() != firstWindow || d.free(1, now) != firstWindow || d.free(0, now) != firstWindow+1 {
-		t.Fatalf("limit %d", d.limit())
+	if d.limit(now) != firstWindow || d.free(1, now) != firstWindow || d.free(0, now) != firstWindow+1 {
+		t.Fatalf("limit %d", d.limit(now))
 	}
 	rounds := 0
-	for ; d.limit() < 20 && rounds < 100; rounds++ {
-		before := d.limit()
+	for ; d.limit(now) < 20 && rounds < 100; rounds++ {
+		before := d.limit(now)
 		for range before {
 			d.judge(good, "", now)
 		}
-		if d.limit() > 2*before {
-			t.Fatalf("from %d to %d in one round", before, d.limit())
+		if d.limit(now) > 2*before {
+			t.Fatalf("from %d to %d in one round", before, d.limit(now))
 		}
 	}
 	if rounds > 10 {
@@ -39,11 +39,11 @@ func TestWindowOpensWithSuccessUpToItsBound(t *testing.T) {
 	for range 1000 {
 		d.judge(good, "", now)
 	}
-	if d.limit() != 20 || d.window != 20 {
+	if d.limit(now) != 20 || d.window != 20 {
 		t.Errorf("window %v", d.window)
 	}
-	if d := newDestination("site s", 2); d.limit() != 2 {
-		t.Errorf("a small one starts with %d", d.limit())
+	if d := newDestination("site s", 2); d.limit(now) != 2 {
+		t.Errorf("a small one starts with %d", d.limit(now))
 	}
 }
 
@@ -55,7 +55,7 @@ func TestCohortOfFailuresClosesForLongerEachTime(t *testing.T) {
 			t.Fatalf("closed after %d failures", i+1)
 		}
 	}
-	if !d.judge(bad, "no route to host", now) || !d.closed.Equal(now.Add(30*time.Second)) || d.limit() != 1 {
+	if !d.judge(bad, "no route to host", now) || !d.closed.Equal(now.Add(30*time.Second)) || d.limit(now) != 1 {
 		t.Fatalf("%+v", d)
 	}
 	// The rest of those that were under way say nothing new.
@@ -208,7 +208,7 @@ func TestBusyDestinationLetsNoLaneWaitForEver(t *testing.T) {
 	d.active = firstWindow - 1
 	bulk := waitAt(d, 3, "a")
 	for n := range 100 {
-		for len(d.waiting[1]) < 3 {
+		for len(d.waiting[1].keys["b"]) < 3 {
 			waitAt(d, 1, "b")
 		}
 		if slices.Contains(d.wake(now), bulk) {

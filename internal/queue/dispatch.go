@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"slices"
 	"time"
 
 	"github.com/waypost/waypost/internal/route"
@@ -49,9 +48,12 @@ func (q *Queue) blocked() bool {
 // next starts the first job of a key if its destination has a slot. q.mu is held.
 func (q *Queue) next(k *keyState, now time.Time) {
 	j := k.jobs[0]
+	if j.dest.left {
+		q.rehome(j, now)
+	}
 	switch d := j.dest; {
-	case d.shut(k.key.Lane, now):
-		q.flush(k, d)
+	case d.opens(k.key.Lane, now).After(now):
+		q.flush(k, d, now)
 		q.list(k)
 	case d.open(k, now) <= 0:
 		q.await(k, d, k.from == d, now)
@@ -80,32 +82,43 @@ func (q *Queue) await(k *keyState, d *destination, first bool, now time.Time) {
 		return
 	}
 	k.listed = atDest
-	waiting := &d.waiting[k.key.Lane]
-	if first {
-		*waiting = slices.Insert(*waiting, 0, k)
+	if waiting := &d.waiting[k.key.Lane]; first {
+		waiting.pushFirst(k)
 	} else {
-		*waiting = append(*waiting, k)
+		waiting.push(k, 0)
 	}
-	if now.Before(d.closed) {
-		q.afterClosed(d)
-	}
+	q.arm(d, now)
 }
 
-// afterClosed wakes a destination when its closure is over. q.mu is held.
-func (q *Queue) afterClosed(d *destination) {
-	if d.timer != nil || q.stopping {
+// arm wakes a destination when it is time for somebody who waits there, if it is time
+// that they wait for and no session. q.mu is held.
+func (q *Queue) arm(d *destination, now time.Time) {
+	var at time.Time
+	for lane := range d.waiting {
+		if d.waiting[lane].empty() {
+			continue
+		}
+		if opens := d.opens(lane, now); opens.After(now) && (at.IsZero() || opens.Before(at)) {
+			at = opens
+		}
+	}
+	if at.IsZero() || q.stopping || (d.timer != nil && !at.Before(d.fires)) {
 		return
 	}
-	d.timer = time.AfterFunc(time.Until(d.closed)+time.Millisecond, func() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(at.Sub(now)+time.Millisecond, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		d.timer = nil
-		if time.Now().Before(d.closed) && !d.idle() { // closed anew meanwhile
-			q.afterClosed(d)
+		if d.timer == timer {
+			d.timer = nil
 		}
 		q.serve(d)
 		q.dispatch()
 	})
+	d.timer, d.fires = timer, at
 }
 
 // serve lists the keys that a destination's free slots allow. q.mu is held.
@@ -129,7 +142,8 @@ func (q *Queue) serve(d *destination) {
 			q.list(k)
 		}
 	}
-	if d.idle() && d.fresh() && q.dests[d.name] == d {
+	q.arm(d, now)
+	if d.idle() && d.fresh(now) && q.dests[d.name] == d {
 		delete(q.dests, d.name)
 	}
 }
@@ -137,10 +151,8 @@ func (q *Queue) serve(d *destination) {
 // release lists all keys that wait at a destination: what they waited for has changed.
 // q.mu is held.
 func (q *Queue) release(d *destination) {
-	waiting := d.waiting
-	d.waiting = [laneCount][]*keyState{}
-	for _, keys := range waiting {
-		for _, k := range keys {
+	for lane := range d.waiting {
+		for _, k := range d.waiting[lane].take(func(*keyState) bool { return true }) {
 			k.listed = nowhere
 			q.list(k)
 			q.forget(k)
@@ -148,36 +160,34 @@ func (q *Queue) release(d *destination) {
 	}
 }
 
-// closing follows the closure of a destination: what waits in memory for it goes back
-// to the database, since its turn may be long in coming. q.mu is held.
+// closing follows the closure of a destination, or its slowing down: what waits in memory
+// for it goes back to the database, since its turn may be long in coming. q.mu is held.
 func (q *Queue) closing(d *destination, now time.Time) {
 	for lane := range d.waiting {
-		if !d.shut(lane, now) {
+		if !d.opens(lane, now).After(now) {
 			continue
 		}
-		kept := d.waiting[lane][:0]
-		for _, k := range d.waiting[lane] {
-			q.flush(k, d)
-			if k.due {
-				kept = append(kept, k)
-				continue
-			}
+		done := d.waiting[lane].take(func(k *keyState) bool {
+			q.flush(k, d, now)
+			return !k.due
+		})
+		for _, k := range done {
 			k.listed = nowhere
 			q.list(k)
 			q.forget(k)
 		}
-		clear(d.waiting[lane][len(kept):])
-		d.waiting[lane] = kept
 	}
-	q.afterClosed(d)
+	q.arm(d, now)
 }
 
-// flush gives back the jobs of a key that wait for a closed destination. q.mu is held.
-func (q *Queue) flush(k *keyState, d *destination) {
+// flush gives back the jobs of a key that wait for a destination which is closed or
+// slowed. q.mu is held.
+func (q *Queue) flush(k *keyState, d *destination, now time.Time) {
+	at, why := d.back(now)
 	kept := k.jobs[:0]
 	for _, j := range k.jobs {
 		if j.dest == d {
-			q.giveBack(j, j.deliveries, d.closed, d.why)
+			q.giveBack(j, j.deliveries, at, why)
 		} else {
 			kept = append(kept, j)
 		}
@@ -189,27 +199,13 @@ func (q *Queue) flush(k *keyState, d *destination) {
 // maxDestinations bounds how many idle destinations keep their window.
 const maxDestinations = 10000
 
-// destinationName names where a decision leads for mail to a site.
-func destinationName(operatorID, site string, r route.Decision) string {
-	switch r.Route {
-	case waypost.RouteRelay:
-		return "relay " + operatorID
-	case waypost.RouteUpstream:
-		return "upstream"
-	case waypost.RouteSandbox:
-		return "sandbox"
-	default:
-		return "site " + site
-	}
-}
-
 // destination returns the destination of a decision. q.mu is held.
-func (q *Queue) destination(operatorID, site string, r route.Decision) *destination {
-	name := destinationName(operatorID, site, r)
+func (q *Queue) destination(operatorID, site string, r route.Decision, now time.Time) *destination {
+	name := q.destinationName(operatorID, site, r.Route, now)
 	d := q.dests[name]
 	if d == nil {
 		if len(q.dests) >= maxDestinations {
-			q.sweep()
+			q.sweep(now)
 		}
 		most := q.o.SiteSessions
 		switch r.Route {
@@ -220,21 +216,25 @@ func (q *Queue) destination(operatorID, site string, r route.Decision) *destinat
 		default:
 		}
 		d = newDestination(name, most)
+		if r.Route == waypost.RouteDirect {
+			d.site = site
+		}
 		q.dests[name] = d
 	}
 	if r.Route == waypost.RouteRelay && r.Relay != nil && (!d.relay || d.server != *r.Relay) {
 		// Another server than before, or other settings: what is known is of the old one.
 		d.relay, d.operator, d.server = true, operatorID, *r.Relay
 		d.reopen()
+		d.hurry()
 	}
 	return d
 }
 
-// sweep drops destinations that nothing is going to and that are not closed. q.mu is held.
-func (q *Queue) sweep() {
-	now := time.Now()
+// sweep drops destinations that nothing is going to and that are not closed or slowed.
+// q.mu is held.
+func (q *Queue) sweep(now time.Time) {
 	for name, d := range q.dests {
-		if d.idle() && !now.Before(d.closed) {
+		if d.idle() && !now.Before(d.closed) && !d.slow.remembers(now) {
 			delete(q.dests, name)
 		}
 	}

@@ -13,10 +13,12 @@
 //     with a free slot; rows are claimed for one key at a time (a short transaction that
 //     also counts the attempt);
 //  4. run reads the content within the memory budget, picks the route anew, and lets
-//     the Deliverer talk;
+//     the Deliverer talk. Before that dials it tells which MX hosts the site has: domains
+//     with the same ones are one destination, and the job needs a slot there;
 //  5. settle turns each attempt into the delivery's next state, and the store's
 //     Finish records it, fenced by lease and epoch, in a group-committed transaction;
-//  6. the destination opens or closes its window, and dispatch goes on.
+//  6. the destination opens or closes its window, or slows down as the reply asked, and
+//     dispatch goes on.
 //
 // Every delivery in memory ends in exactly one Finish, whatever happens to its job:
 // what the Deliverer does not report is given back, untried and a little later. What

@@ -86,9 +86,11 @@ func (q *Queue) Check() string {
 	at := map[*keyState]int{}
 	woken := map[*destination]int{}
 	for _, d := range q.dests {
-		for _, keys := range d.waiting {
-			for _, k := range keys {
-				at[k]++
+		for i := range d.waiting {
+			for _, keys := range d.waiting[i].keys {
+				for _, k := range keys {
+					at[k]++
+				}
 			}
 		}
 	}
@@ -163,8 +165,8 @@ func (q *Queue) Describe(key system.Key) string {
 	}
 	text += fmt.Sprintf(", due %t, claiming %t, parked %t, listed %d, slot %d at %v, jobs %d", k.due, k.claiming, k.parked, k.listed, k.slot, k.at, len(k.jobs))
 	for _, d := range q.dests {
-		for _, keys := range d.waiting {
-			for _, w := range keys {
+		for i := range d.waiting {
+			for _, w := range d.waiting[i].keys[k.key.OperatorID] {
 				if w == k {
 					text += fmt.Sprintf(", waits at %s: active %d, claimed %d, woken %d, jobs %d, closed %v, window %v, probing %t",
 						d.name, d.active, d.claimed, d.woken, d.jobs, d.closed, d.window, d.probing)

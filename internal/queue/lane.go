@@ -98,6 +98,40 @@ func (r *ring) pop(at int, since uint64) *keyState {
 	return k
 }
 
+// pushFirst puts a key before all others of its operator, and the operator before the others.
+func (r *ring) pushFirst(k *keyState) {
+	if r.keys == nil {
+		r.keys = map[string][]*keyState{}
+	}
+	op := k.key.OperatorID
+	if len(r.keys[op]) > 0 {
+		r.turn = slices.DeleteFunc(r.turn, func(t turn) bool { return t.operator == op })
+	}
+	r.turn = slices.Insert(r.turn, 0, turn{operator: op})
+	r.keys[op] = slices.Insert(r.keys[op], 0, k)
+}
+
+func (r *ring) empty() bool { return len(r.turn) == 0 }
+
+// take takes out those keys that are wanted, operator by operator.
+func (r *ring) take(wanted func(k *keyState) bool) (taken []*keyState) {
+	r.turn = slices.DeleteFunc(r.turn, func(t turn) bool {
+		r.keys[t.operator] = slices.DeleteFunc(r.keys[t.operator], func(k *keyState) bool {
+			if wanted(k) {
+				taken = append(taken, k)
+				return true
+			}
+			return false
+		})
+		if len(r.keys[t.operator]) > 0 {
+			return false
+		}
+		delete(r.keys, t.operator)
+		return true
+	})
+	return taken
+}
+
 func (r *ring) remove(k *keyState) {
 	op := k.key.OperatorID
 	i := slices.Index(r.keys[op], k)

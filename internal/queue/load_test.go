@@ -334,12 +334,24 @@ func (w *world) storm(seed uint64) {
 			return attempt(j, waypost.OutcomeRouteDown, waypost.PhaseAuth, 535, "login refused")
 		case n < 90:
 			return attempt(j, waypost.OutcomeUncertain, waypost.PhaseDot, 0, "no reply")
-		case n < 95:
+		case n < 94:
 			return nil
+		case n < 98:
+			how := waypost.SlowHows()[chance.n(4)]
+			return asking(j, how, time.Duration(1+chance.n(600))*time.Second)
 		default:
 			panic("boom")
 		}
 	})
+	// Which hosts the domains have is found out, and changes.
+	hosts := func() {
+		mx := map[string]string{}
+		for i := range 6 {
+			mx[fmt.Sprintf("s%d.test", i)] = []string{"x.host.test", "y.host.test", "z.host.test", ""}[chance.n(4)]
+		}
+		w.deliver.withMX(mx)
+	}
+	hosts()
 	w.run()
 	var mails []*store.Accepting
 	for step := range 400 {
@@ -393,6 +405,10 @@ func (w *world) storm(seed uint64) {
 			w.store.mu.Lock()
 			w.store.lost = random.IntN(2)
 			w.store.mu.Unlock()
+			hosts()
+			if s := w.q.Snapshot(1); len(s.Destinations) > 0 && s.Destinations[0].Slow != nil {
+				w.q.Hurry(s.Destinations[0].Slow.Name)
+			}
 		default:
 			w.pass(time.Duration(random.IntN(5000)) * time.Millisecond)
 		}

@@ -90,6 +90,7 @@ type Queue struct {
 	known    map[owner]int // keys in memory, by lane and operator
 	lanes    [laneCount]lane
 	dests    map[string]*destination
+	sites    sites
 	timers   timers
 	reserved [laneCount]int
 	laneBusy [laneCount]int
@@ -144,6 +145,7 @@ func New(o Options) *Queue {
 		keys:     map[system.Key]*keyState{},
 		known:    map[owner]int{},
 		dests:    map[string]*destination{},
+		sites:    newSites(),
 		claiming: map[string]int{},
 		control:  map[string]string{},
 		ours:     map[string]bool{},

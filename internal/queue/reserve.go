@@ -91,14 +91,14 @@ func (q *Queue) prepare(a *waypost.Account, m *waypost.Message, queued []waypost
 			if once != nil {
 				dest = newDestination("test", 1) // its own: over settings that may not be saved
 			} else {
-				dest = q.destination(a.ID, site, decision)
-				if dest.room()-fresh[dest] <= 0 || now.Before(dest.closed) {
+				dest = q.destination(a.ID, site, decision, now)
+				if dest.room(now)-fresh[dest] <= 0 || dest.leftAlone(now) || dest.interval(now) > 0 {
 					return nil
 				}
 				fresh[dest]++
 			}
 			key := system.Key{Lane: lane, OperatorID: a.ID, Site: site}
-			j = &job{key: &keyState{key: key}, dest: dest, lane: lane, account: a, messageID: m.ID, message: m, once: once}
+			j = &job{key: &keyState{key: key}, dest: dest, route: decision.Route, lane: lane, account: a, messageID: m.ID, message: m, once: once}
 			bySite[site] = j
 			jobs = append(jobs, j)
 		}

@@ -25,6 +25,7 @@ type result struct {
 	refused  error            // why no more of it may be sent
 	failed   *waypost.Attempt // what ended the attempt for all that is not settled: a panic, or time
 	phase    waypost.Phase    // the last stage of a test mail that was told
+	current  string           // the delivery whose transaction was begun last
 
 	verdict   verdict
 	worked    bool      // something got through
@@ -127,6 +128,11 @@ func (r *result) report(i int, a waypost.Attempt) {
 		r.verdict, r.why = v, a.Reply.String()
 		r.worked = r.worked || v == good
 	}
+	if a.Route != r.decision.Route && a.Slow.OfSite() {
+		a.Slow.How = waypost.SlowRecipient // what stands in as a fallback: this mail may wait, the site has said nothing
+	} else if asksForLess(&a) {
+		q.slowDown(r, &a, now)
+	}
 	var routeBack time.Time
 	if a.Route == waypost.RouteRelay && !once && r.tried != nil {
 		// What the remote said is worth more than what is made of it here.
@@ -163,7 +169,8 @@ func (r *result) relayNews(a *waypost.Attempt, now time.Time) (back time.Time) {
 	defer cancel()
 	v := verdictOf(a)
 	switch {
-	case a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || r.isDown(a.Phase, now)):
+	case asksForLess(a) && !r.decision.Probe: // it works, and we are too much for it
+	case asksForLess(a), a.Outcome == waypost.OutcomeRouteDown, v == bad && (r.decision.Probe || r.isDown(a.Phase, now)):
 		reason := a.Reply.String()
 		next, first, err := q.o.Accounts.RelayFailed(ctx, r.account.ID, *r.tried, reason, now)
 		if err != nil {

@@ -14,7 +14,8 @@ import (
 // job is one message with some recipients that are leased to this node.
 type job struct {
 	key        *keyState
-	dest       *destination
+	dest       *destination      // of a started job: read it with q.mu held, or know that the route is not direct
+	route      waypost.RouteKind // that dest is for
 	lane       int
 	account    *waypost.Account
 	messageID  string
@@ -54,6 +55,9 @@ func (q *Queue) leave(j *job) {
 func (q *Queue) begin(j *job) {
 	j.dest.jobs--
 	j.dest.active++
+	if j.dest.slow.rate.times > 0 {
+		j.dest.spend(time.Now())
+	}
 	q.busy++
 	var ctx context.Context
 	if j.once == nil {
@@ -110,7 +114,7 @@ func (q *Queue) run(ctx context.Context, j *job) {
 	switch {
 	case !j.dest.isFor(r.tried): // it says nothing about the settings saved meanwhile
 	case r.relayBack.IsZero():
-		closed = j.dest.judge(r.verdict, r.why, now)
+		closed = j.dest.judge(r.verdict, j.dest.telling(r.why), now)
 	default:
 		closed = j.dest.refuse(r.relayBack, r.why)
 	}
@@ -162,6 +166,8 @@ func (q *Queue) try(ctx context.Context, j *job, r *result) {
 	}
 	if j.once != nil {
 		defer r.watch(w)()
+	} else if j.route == waypost.RouteDirect {
+		w.Resolved = func(mx string) error { return q.resolved(r, mx) }
 	}
 	q.o.Deliverer.Deliver(ctx, w)
 	r.timedOut(ctx)
@@ -204,7 +210,7 @@ func (q *Queue) reroute(ctx context.Context, r *result, now time.Time) bool {
 	case decision.Probe && !j.probe:
 		r.giveBackFor(decision.Why, time.Time{})
 		return false
-	case destinationName(account.ID, j.key.key.Site, decision) != j.dest.name:
+	case decision.Route != j.route:
 		return false // the gateway was switched meanwhile: claimed again it gets the right slot
 	case j.pinned == waypost.RouteUpstream && decision.Route == waypost.RouteDirect &&
 		q.o.Platform.Upstream != nil && q.o.Platform.UpstreamMode == route.UpstreamFallback:
@@ -256,7 +262,10 @@ func (q *Queue) mayTalk(ctx context.Context, r *result, d *waypost.Delivery) err
 	if asked := q.control[d.ID]; asked != "" {
 		return fmt.Errorf("%s was asked for", asked)
 	}
-	return nil
+	if r.j.once != nil {
+		return nil
+	}
+	return r.goesOn(d, now)
 }
 
 // mayDot is asked right before the final dot. After it the job's context no longer

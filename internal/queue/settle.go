@@ -52,6 +52,10 @@ func settle(d waypost.Delivery, a waypost.Attempt, policy waypost.UncertainPolic
 		f.Step++
 		f.NextAt = now.Add(backoff(d.Lane, f.Step))
 	}
+	// A recipient that wants a rest gets one, but an alarm would be worth nothing after it.
+	if rest := now.Add(a.Slow.For); f.State == waypost.Queued && a.Slow.How == waypost.SlowRecipient && d.Lane != waypost.LaneAlarm && rest.After(f.NextAt) {
+		f.NextAt = rest
+	}
 	if pinnedTo(&d) != "" && f.State == waypost.Queued {
 		f.Cause, f.Route = d.Cause, d.Route
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -33,7 +32,8 @@ type LaneSessions struct {
 
 // Destination is where sessions go.
 type Destination struct {
-	Site       string // of the built-in gateway; "" if it is a server
+	Site       string // of the built-in gateway: a domain; "" if it is a server
+	Domains    int    // how many domains have the same MX hosts, Site included; 0 if that is not known
 	OperatorID string // whose relay it is; "" if it is none
 	Server     string // host of the relay; "upstream" or "sandbox"
 	Sessions   int    // under way
@@ -44,6 +44,18 @@ type Destination struct {
 	Failures   int // sessions in a row that failed
 	Closed     time.Time
 	Why        string // what failed last
+	Slow       *Slowed
+}
+
+// Slowed is what a destination asked for.
+type Slowed struct {
+	Name      string // for Hurry
+	How       waypost.SlowHow
+	Since     time.Time // when it was asked for first
+	Until     time.Time
+	Times     int     // in a row: each time lasts longer
+	PerMinute float64 // transactions that may begin, if How is rate
+	Words     string  // of the reply
 }
 
 // paceOver is the time that PerMinute looks back over: what is older counts ever less.
@@ -75,10 +87,14 @@ func (q *Queue) Snapshot(most int) Snapshot {
 		s.Lanes = append(s.Lanes, LaneSessions{Lane: waypost.LaneOfRank(rank), Sessions: n})
 	}
 	for _, d := range q.dests {
-		if d.idle() && !now.Before(d.closed) && d.perMinute(now) < 0.5 {
+		if _, slow := d.slow.slowest(now); slow == nil && d.idle() && !now.Before(d.closed) && d.perMinute(now) < 0.5 {
 			continue
 		}
-		s.Destinations = append(s.Destinations, d.describe(now))
+		described := d.describe(now)
+		if described.Site != "" {
+			described.Domains = q.sites.domains[d.name]
+		}
+		s.Destinations = append(s.Destinations, described)
 	}
 	for incarnation, p := range q.peers {
 		s.Peers[incarnation] = now.Sub(p.since)
@@ -87,6 +103,12 @@ func (q *Queue) Snapshot(most int) Snapshot {
 	slices.SortFunc(s.Destinations, func(a, b Destination) int {
 		if a.Closed.IsZero() != b.Closed.IsZero() {
 			return cmp.Compare(b.Closed.Unix(), a.Closed.Unix())
+		}
+		if (a.Slow == nil) != (b.Slow == nil) {
+			if a.Slow != nil {
+				return -1
+			}
+			return 1
 		}
 		if n := cmp.Compare(b.Sessions+b.InMemory, a.Sessions+a.InMemory); n != 0 {
 			return n
@@ -103,15 +125,20 @@ func (q *Queue) Snapshot(most int) Snapshot {
 // describe says what is known of a destination. q.mu is held.
 func (d *destination) describe(now time.Time) Destination {
 	out := Destination{
-		Sessions: d.active, Window: d.limit(), Most: d.most, InMemory: d.jobs, PerMinute: d.perMinute(now), Failures: d.failures, Why: d.why,
+		Sessions: d.active, Window: d.limit(now), Most: d.most, InMemory: d.jobs, PerMinute: d.perMinute(now), Failures: d.failures, Why: d.why,
 	}
 	if now.Before(d.closed) {
 		out.Closed = d.closed
 	}
-	site, direct := strings.CutPrefix(d.name, "site ")
+	if how, r := d.slow.slowest(now); r != nil {
+		out.Slow = &Slowed{Name: d.name, How: how, Since: r.since, Until: r.until, Times: r.times, Words: r.words}
+		if how == waypost.SlowRate {
+			out.Slow.PerMinute = d.rateAt(now)
+		}
+	}
 	switch {
-	case direct:
-		out.Site = site
+	case d.site != "":
+		out.Site = d.site
 	case d.relay:
 		out.OperatorID, out.Server = d.operator, d.server.Host
 	default:

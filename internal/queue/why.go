@@ -1,7 +1,7 @@
 package queue
 
 import (
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/waypost/waypost/internal/route"
@@ -37,6 +37,9 @@ func (q *Queue) Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait {
 		}
 		return w
 	}
+	if w, ok := q.waitsForSite(d, decision, now); ok {
+		return w
+	}
 	if d.Lease == "" && d.NextAt.After(now) { // what is in memory has a next time in case that we die
 		if d.Attempts == 0 {
 			return waypost.Wait{Reason: waypost.WaitScheduled, Until: d.NextAt, Text: "scheduled for " + stamp(d.NextAt)}
@@ -49,19 +52,81 @@ func (q *Queue) Waits(a *waypost.Account, d *waypost.Delivery) waypost.Wait {
 	return q.waitsForRoom(d, decision, now)
 }
 
+// waitsForSite is Waits for mail whose destination has asked for less, for longer than
+// until its own next time.
+func (q *Queue) waitsForSite(d *waypost.Delivery, decision route.Decision, now time.Time) (w waypost.Wait, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	name := q.destinationName(d.OperatorID, d.Site, decision.Route, now)
+	dest := q.dests[name]
+	if dest == nil {
+		return w, false
+	}
+	how, r := dest.slow.slowest(now)
+	lane, next := d.Lane.Rank(), later(d.NextAt, now)
+	if d.Lease != "" {
+		next = now // what is in memory has a next time in case that we die
+	}
+	switch {
+	case r == nil, now.Before(dest.closed):
+		return w, false
+	case how == waypost.SlowSuspend:
+		if !dest.shut(lane, now) || !r.until.After(next) {
+			return w, false
+		}
+	case next.After(now), dest.free(lane, now) > 0:
+		return w, false
+	}
+	w = waypost.Wait{Reason: waypost.WaitSlowed, Until: r.until, Words: r.words}
+	var site string
+	switch decision.Route {
+	case waypost.RouteRelay:
+		w.Who = decision.Relay.Host
+		site = w.Who
+	case waypost.RouteUpstream:
+		site = "the platform's relay"
+	default:
+		w.Who = d.Site
+		site = "the MX of " + d.Site
+		if w.Shared = q.sites.domains[name] - 1; w.Shared > 0 {
+			site += fmt.Sprintf(", shared with %d other domains,", w.Shared)
+			if w.Shared == 1 {
+				site = "the MX of " + d.Site + ", shared with another domain,"
+			}
+		}
+		w.Shared = max(w.Shared, 0)
+	}
+	asked := map[waypost.SlowHow]string{
+		waypost.SlowConnections: "asked for fewer connections",
+		waypost.SlowRate:        fmt.Sprintf("asked for less mail and gets about %.0f a minute", dest.rateAt(now)),
+		waypost.SlowSuspend:     "asked to be left alone",
+	}[how]
+	w.Text = site + " " + asked + " until " + stamp(r.until) + ": " + r.words
+	return w, true
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // waitsForRoom is Waits for what may go now.
 func (q *Queue) waitsForRoom(d *waypost.Delivery, decision route.Decision, now time.Time) waypost.Wait {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	dest := q.dests[destinationName(d.OperatorID, d.Site, decision)]
+	dest := q.dests[q.destinationName(d.OperatorID, d.Site, decision.Route, now)]
 	name, who := "", ""
 	if dest != nil {
-		name = strings.TrimPrefix(dest.name, "site ")
+		name = dest.name
 	}
 	switch decision.Route {
 	case waypost.RouteRelay:
 		who = decision.Relay.Host
 	case waypost.RouteDirect:
+		name = d.Site
 		who = name
 	case waypost.RouteUpstream, waypost.RouteSandbox: // the platform's business
 	}

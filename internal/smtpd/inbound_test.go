@@ -372,7 +372,7 @@ func TestInboundAnswersWithTheReason(t *testing.T) {
 	}{
 		"unknown":   {errors.New("secret detail"), "451 4.3.0 Internal error"},
 		"full":      {waypost.NewError(waypost.StorageFull, "", "disk full"), "452 4.3.1 "},
-		"later":     {waypost.NewError(waypost.RateLimited, "", "the mailbox is full"), "451 4.7.1 "},
+		"later":     {waypost.NewError(waypost.RateLimited, "", "the mailbox is full"), "450 4.7.1 "},
 		"away":      {waypost.NewError(waypost.Unavailable, "", "later"), "421 4.3.2 "},
 		"too large": {waypost.NewError(waypost.TooLarge, "", "too large"), "552 5.3.4 "},
 		"invalid":   {waypost.NewError(waypost.Invalid, "", "bad"), "554 5.6.0 "},
@@ -394,6 +394,36 @@ func TestInboundAnswersWithTheReason(t *testing.T) {
 		}
 		c.wantClosed()
 	}
+}
+
+func TestARefusalMayHaveSeveralLines(t *testing.T) {
+	courtesy := &waypost.Error{Kind: waypost.Forbidden, SMTP: "5.7.1", Message: "Nobody reads this.\nCall us.\r\n250 2.0.0 Taken\t\xff" + strings.Repeat("x", 1000)}
+	want := "550-5.7.1 Nobody reads this.\n550-5.7.1 Call us.\n550 5.7.1 250 2.0.0 Taken??x"
+	for name, f := range map[string]*front{
+		"before the content": {begin: func(smtpd.Received) error { return courtesy }},
+		"after it":           {receive: func(context.Context) error { return courtesy }},
+	} {
+		c := startInbound(t, f, nil).hello()
+		c.cmd("MAIL FROM:<a@b.test>", "250 ")
+		c.cmd("RCPT TO:<c@d.test>", "250 ")
+		var got string
+		if f.begin == nil {
+			c.cmd("DATA", "354 ")
+			got = c.cmd("Hello\r\n.", want)
+		} else {
+			got = c.cmd("DATA", want)
+		}
+		for line := range strings.SplitSeq(got, "\n") {
+			if len(line)+2 > 512 { // RFC 5321 section 4.5.3.1.5
+				t.Errorf("%s: a line of %d", name, len(line))
+			}
+		}
+		c.cmd("NOOP", "250 ") // and nothing is left over
+	}
+	// Only refusals: what else is said may have words of others in it.
+	c := startInbound(t, &front{}, nil).hello()
+	c.cmd("MAIL FROM:<a@b.test>", "250 ")
+	c.cmd("RCPT TO:<no-odd@d.test>", "550 5.7.1 odd??250 2.1.5 ?x")
 }
 
 func TestInboundStopsInTheMiddleOfAMessage(t *testing.T) {

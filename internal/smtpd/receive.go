@@ -2,7 +2,9 @@ package smtpd
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/internal/waypost"
@@ -119,13 +121,16 @@ func (s *session) accept(content []byte) error {
 		return err
 	}
 	s.log.DebugContext(s.ctx, "message accepted", "peer", s.name, "msg", receipt.ID, "size", len(content))
-	s.reply(250, "2.0.0", "Accepted as "+safeText(receipt.ID))
+	s.reply(250, "2.0.0", "Accepted as "+safeText(receipt.ID)+suppressed(receipt))
 	return nil
 }
 
 // answer queues the reply to a message that is not accepted and returns its result.
 func (s *session) answer(err error) string {
 	r := replyFor(err)
+	if s.srv.opts.Inbound != nil {
+		r = inboundReplyFor(err)
+	}
 	s.log.DebugContext(s.ctx, "message refused", "peer", s.name, "code", r.code, "enhanced", r.enhanced)
 	s.replyError(err, r)
 	if r.code >= 500 {
@@ -150,4 +155,23 @@ func (s *session) protocol() string {
 		name += "A"
 	}
 	return name
+}
+
+// suppressed says how many recipients the mail does not go to, "" if it goes to all: who
+// keeps the reply in a log sees it there.
+func suppressed(r waypost.Receipt) string {
+	n, reason := 0, ""
+	for _, d := range r.Deliveries {
+		if d.Status == waypost.Suppressed {
+			reason, _, _ = strings.Cut(d.Reason, ":")
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case len(r.Deliveries) == 1:
+		return "; recipient is suppressed (" + safeText(reason) + ")"
+	}
+	return fmt.Sprintf("; %d of %d recipients are suppressed", n, len(r.Deliveries))
 }

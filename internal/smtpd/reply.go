@@ -8,7 +8,7 @@ import (
 	"github.com/waypost/waypost/internal/waypost"
 )
 
-// reply is one SMTP reply of one line. The enhanced code (RFC 3463) is empty where
+// reply is one SMTP reply; LF separates the lines of its text. The enhanced code (RFC 3463) is empty where
 // RFC 2034 section 4 forbids it: in the greeting, after HELO and EHLO, and in 3yz.
 type reply struct {
 	code     int
@@ -62,12 +62,16 @@ func replyFor(err error) reply {
 	return r
 }
 
-// inboundReplyFor is replyFor for the envelope of a stranger's message. Its limits are our
+// inboundReplyFor is replyFor for a stranger's message. What is refused may be explained in
+// several lines. Its limits are our
 // policy and no error of ours, which 451 would say (RFC 5321 section 4.3.2); one on
 // recipients makes the client bring the others in a transaction of their own (section
 // 4.5.3.1.10).
 func inboundReplyFor(err error) reply {
 	r := replyFor(err)
+	if e := waypost.AsError(err); e.Kind == waypost.Forbidden {
+		r.text = safeLines(e.Message)
+	}
 	if waypost.KindOf(err) == waypost.RateLimited {
 		r.code = 450
 		if r.enhanced == "4.5.3" {
@@ -108,6 +112,19 @@ func validEnhanced(s string) bool {
 		}
 	}
 	return true
+}
+
+// maxReplyLines bounds a reply of several lines.
+const maxReplyLines = 10
+
+// safeLines is safeText for each line of a text.
+func safeLines(s string) string {
+	lines := strings.Split(s, "\n")
+	lines = lines[:min(len(lines), maxReplyLines)]
+	for i := range lines {
+		lines[i] = safeText(strings.TrimSuffix(lines[i], "\r"))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // safeText makes text fit for a reply line: printable ASCII, bounded.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -255,10 +256,26 @@ func (s *session) startTLS() error {
 	return nil
 }
 
-// reply queues a reply of one line.
+// reply queues a reply of one line, or of several that LF separates (RFC 5321 section 4.2.1):
+// each has the codes (RFC 2034 section 4).
 func (s *session) reply(code int, enhanced, text string) {
+	for {
+		line, rest, more := strings.Cut(text, "\n")
+		s.replyLine(code, enhanced, line, more)
+		if !more {
+			return
+		}
+		text = rest
+	}
+}
+
+func (s *session) replyLine(code int, enhanced, text string, more bool) {
 	b := strconv.AppendInt(s.out.AvailableBuffer(), int64(code), 10)
-	b = append(b, ' ')
+	if more {
+		b = append(b, '-')
+	} else {
+		b = append(b, ' ')
+	}
 	if enhanced != "" {
 		b = append(b, enhanced...)
 		b = append(b, ' ')

@@ -255,6 +255,26 @@ func TestDataRefusesWhatOthersReadDifferently(t *testing.T) {
 	}
 }
 
+func TestTheReplySaysWhoIsSuppressed(t *testing.T) {
+	to := func(status waypost.State, reason string) waypost.ReceiptDelivery {
+		return waypost.ReceiptDelivery{Status: status, Reason: reason}
+	}
+	for want, deliveries := range map[string][]waypost.ReceiptDelivery{
+		"": {to(waypost.Queued, "")},
+		"; recipient is suppressed (hard_bounce)": {to(waypost.Suppressed, "hard_bounce: 550 5.1.1 no\r\n250 such user")},
+		"; 1 of 2 recipients are suppressed":      {to(waypost.Queued, ""), to(waypost.Suppressed, "unsubscribe")},
+	} {
+		b := &backend{accept: func(context.Context, waypost.Submission) (waypost.Receipt, error) {
+			return waypost.Receipt{ID: "id-1", Deliveries: deliveries}, nil
+		}}
+		c := start(t, b, nil).hello()
+		c.envelope()
+		if got := c.cmd(".", "250 "); got != "250 2.0.0 Accepted as id-1"+want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestTransactionIsOverAfterRefusedMessage(t *testing.T) {
 	b := &backend{accept: func(context.Context, waypost.Submission) (waypost.Receipt, error) {
 		return waypost.Receipt{}, &waypost.Error{Kind: waypost.Invalid, SMTP: "5.4.6", Message: "Too many hops"}

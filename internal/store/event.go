@@ -12,13 +12,13 @@ const (
 	eventColumns = 12
 	eventHead    = `INSERT INTO event (message_id, id, operator_id, delivery_id, type, from_state, to_state, count, attempt, actor, detail, at)`
 
-	attemptColumns = 15
-	attemptHead    = `INSERT INTO attempt (delivery_id, number, operator_id, route, host, address, tls, phase, outcome, cause, code, enhanced, reply, started, took)`
+	attemptColumns = 16
+	attemptHead    = `INSERT INTO attempt (delivery_id, number, operator_id, route, host, address, tls, phase, outcome, cause, rule, code, enhanced, reply, started, took)`
 	// A number can come twice when a delivery was given back untried and its lease was
 	// then lost: the later try is the one that happened.
 	attemptTail = ` ON CONFLICT (delivery_id, number) DO UPDATE SET route = excluded.route, host = excluded.host,
   address = excluded.address, tls = excluded.tls, phase = excluded.phase, outcome = excluded.outcome, cause = excluded.cause,
-  code = excluded.code, enhanced = excluded.enhanced, reply = excluded.reply, started = excluded.started, took = excluded.took`
+  rule = excluded.rule, code = excluded.code, enhanced = excluded.enhanced, reply = excluded.reply, started = excluded.started, took = excluded.took`
 )
 
 // WriteEvents appends events, giving an id to those that have none, and queues them for
@@ -62,7 +62,7 @@ func WriteAttempts(ctx context.Context, tx *engine.Tx, attempts []OwnedAttempt) 
 	args := make([]any, 0, attemptColumns*len(attempts))
 	for _, a := range attempts {
 		args = append(args, a.DeliveryID, int64(a.Number), a.OperatorID, string(a.Route), a.Host, a.Address, a.TLS,
-			string(a.Phase), string(a.Outcome), a.Cause, int64(a.Reply.Code), a.Reply.Enhanced, a.Reply.Text,
+			string(a.Phase), string(a.Outcome), a.Cause, a.Rule, int64(a.Reply.Code), a.Reply.Enhanced, a.Reply.Text,
 			waypost.Millis(a.Started), a.Took.Milliseconds())
 	}
 	return tx.Rows(ctx, attemptHead, attemptTail, nil, attemptColumns, args)

@@ -137,12 +137,29 @@ func (s *Store) Attempts(ctx context.Context, operatorID, messageID string) ([]w
 	for i, r := range rows {
 		attempts[i] = waypost.Attempt{
 			DeliveryID: r.DeliveryID, Number: int(r.Number), Route: waypost.RouteKind(r.Route), Host: r.Host, Address: r.Address, TLS: r.Tls,
-			Phase: waypost.Phase(r.Phase), Outcome: waypost.Outcome(r.Outcome), Cause: r.Cause,
+			Phase: waypost.Phase(r.Phase), Outcome: waypost.Outcome(r.Outcome), Cause: r.Cause, Rule: r.Rule,
 			Reply:   waypost.Reply{Code: int(r.Code), Enhanced: r.Enhanced, Text: r.Reply},
 			Started: waypost.FromMillis(r.Started), Took: time.Duration(r.Took) * time.Millisecond,
 		}
 	}
 	return attempts, nil
+}
+
+// Feedback lists what was reported about the deliveries of a message after they had left,
+// oldest first. A message that is not the operator's has none.
+func (s *Store) Feedback(ctx context.Context, operatorID, messageID string) ([]waypost.Feedback, error) {
+	rows, err := s.queries().Feedback(ctx, tenantsql.FeedbackParams{OperatorID: operatorID, ID: messageID})
+	if err != nil {
+		return nil, fmt.Errorf("list feedback: %w", err)
+	}
+	list := make([]waypost.Feedback, len(rows))
+	for i, r := range rows {
+		list[i] = waypost.Feedback{
+			DeliveryID: r.DeliveryID, Sort: waypost.FeedbackSort(r.Sort), Cause: r.Cause, Rule: r.Rule, Detail: r.Detail, Reporter: r.Reporter,
+			At: waypost.FromMillis(r.At),
+		}
+	}
+	return list, nil
 }
 
 // Events lists the events of a message and its deliveries in the order they were

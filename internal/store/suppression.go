@@ -16,7 +16,18 @@ import (
 type SuppressionFilter struct {
 	Address string // exact, "prefix*", or "@domain"
 	Reason  waypost.SuppressionReason
+	Kind    waypost.Kind // "" for any, AllKinds for those of every kind
 }
+
+// ofKind is how rows name a kind that is asked for.
+func ofKind(asked waypost.Kind) string {
+	if asked == waypost.AllKinds {
+		return ""
+	}
+	return string(asked)
+}
+
+const suppressionColumns = "operator_id, address, reason, kind, detail, created, expires, hits, message_id, via"
 
 // Suppressions lists suppressions by address, without those that have expired. next continues the listing, "" at its end; limit 0 means 50.
 func (s *Store) Suppressions(ctx context.Context, operatorID string, f SuppressionFilter, cursor string, limit int) (
@@ -27,6 +38,9 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	w.and("(expires = 0 OR expires > ?)", waypost.Millis(time.Now()))
 	if f.Reason != "" {
 		w.and("reason = ?", string(f.Reason))
+	}
+	if f.Kind != "" {
+		w.and("kind = ?", ofKind(f.Kind))
 	}
 	address := NormalizeAddress(strings.TrimSpace(f.Address))
 	switch {
@@ -39,11 +53,11 @@ func (s *Store) Suppressions(ctx context.Context, operatorID string, f Suppressi
 	default:
 		w.and("address = ?", address)
 	}
-	if reason, after, ok := strings.Cut(cursor, ":"); ok {
-		w.and("(address, reason) > (?, ?)", after, reason)
+	if after := strings.SplitN(cursor, ":", 3); len(after) == 3 {
+		w.and("(address, reason, kind) > (?, ?, ?)", after[2], after[0], after[1])
 	}
-	rows, err := s.engine.Reader().QueryContext(ctx, `SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression
-WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)
+	rows, err := s.engine.Reader().QueryContext(ctx, "SELECT "+suppressionColumns+` FROM suppression
+WHERE `+w.text+` ORDER BY address, reason, kind LIMIT `+w.arg(limit+1), w.args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list suppressions: %w", err)
 	}
@@ -53,7 +67,7 @@ WHERE `+w.text+` ORDER BY address, reason LIMIT `+w.arg(limit+1), w.args...)
 	if len(list) > limit {
 		list = list[:limit]
 		last := list[limit-1]
-		next = string(last.Reason) + ":" + last.Address
+		next = string(last.Reason) + ":" + string(last.Kind) + ":" + last.Address
 	}
 	return list, next, nil
 }
@@ -74,7 +88,7 @@ func (s *Store) SuppressionsFor(ctx context.Context, operatorID string, addrs []
 		w.in("address", list)
 		addrs = addrs[n:]
 		rows, err := s.engine.Reader().QueryContext(ctx,
-			"SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression WHERE "+w.text, w.args...)
+			"SELECT "+suppressionColumns+" FROM suppression WHERE "+w.text, w.args...)
 		if err != nil {
 			return nil, fmt.Errorf("look up suppressions: %w", err)
 		}
@@ -99,16 +113,16 @@ func (s *Store) HasSuppressions(ctx context.Context, operatorID string) (bool, e
 }
 
 // AddSuppression adds a suppression, or renews detail and expiry of the one with the
-// same address and reason. Only the first of an operator raises the change number:
+// same address, reason and kind. Only the first of an operator raises the change number:
 // whether there is any at all is what processes keep in memory.
 func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID string, n waypost.Suppression) error {
 	created := n.Created
 	if created.IsZero() {
 		created = time.Now()
 	}
-	n.OperatorID, n.Address, n.Created, n.Hits = operatorID, NormalizeAddress(n.Address), created, 1
+	n.OperatorID, n.Address, n.Created, n.Hits, n.Via = operatorID, NormalizeAddress(n.Address), created, 1, waypost.ViaOf(by)
 	err := s.Write(ctx, func(ctx context.Context, tx *engine.Tx) error {
-		if err := audit(ctx, tx, by, operatorID, "suppression.add", n.Address, waypost.Detail(n.Reason)); err != nil {
+		if err := audit(ctx, tx, by, operatorID, "suppression.add", n.Address, suppressionDetail(n)); err != nil {
 			return err
 		}
 		return putSuppression(ctx, tx, n)
@@ -119,40 +133,42 @@ func (s *Store) AddSuppression(ctx context.Context, by waypost.Actor, operatorID
 	return nil
 }
 
-// RemoveSuppression removes one. The error is NotFound if there is none.
-func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, addr string, reason waypost.SuppressionReason) error {
+// suppressionDetail is what the audit log says about one beside its address.
+func suppressionDetail(n waypost.Suppression) waypost.Detail {
+	if n.Kind == "" {
+		return waypost.Detail(n.Reason)
+	}
+	return waypost.Detail(string(n.Reason) + " " + string(n.Kind))
+}
+
+// RemoveSuppression removes the suppressions of an address that have a reason, "" for any,
+// and are of a kind, "" for any and AllKinds for those of every kind. The error is NotFound
+// if there is none.
+func (s *Store) RemoveSuppression(ctx context.Context, by waypost.Actor, operatorID, addr string, reason waypost.SuppressionReason, kind waypost.Kind) error {
+	addr = NormalizeAddress(addr)
 	return s.change(ctx, func(ctx context.Context, tx *engine.Tx, q *tenantsql.Queries) error {
-		n, err := q.DeleteSuppression(ctx, tenantsql.DeleteSuppressionParams{
-			OperatorID: operatorID, Address: NormalizeAddress(addr), Reason: string(reason),
-		})
-		if err == nil && n == 0 {
-			return notFound("suppression")
-		}
+		rows, err := q.SuppressionsOf(ctx, tenantsql.SuppressionsOfParams{OperatorID: operatorID, Address: addr})
 		if err != nil {
 			return err
 		}
-		if err := unsuppressed(ctx, tx, operatorID, NormalizeAddress(addr), reason, time.Now()); err != nil {
-			return err
+		found := false
+		for _, row := range rows {
+			n := suppressionOf(row)
+			if reason != "" && n.Reason != reason || kind != "" && string(n.Kind) != ofKind(kind) {
+				continue
+			}
+			found = true
+			if err := dropSuppression(ctx, tx, n); err != nil {
+				return err
+			}
+			if err := audit(ctx, tx, by, operatorID, "suppression.remove", addr, suppressionDetail(n)); err != nil {
+				return err
+			}
 		}
-		return audit(ctx, tx, by, operatorID, "suppression.remove", NormalizeAddress(addr), waypost.Detail(reason))
-	})
-}
-
-// suppressed and unsuppressed tell webhooks what was done.
-func suppressed(ctx context.Context, tx *engine.Tx, n waypost.Suppression) error {
-	return WriteFacts(ctx, tx, waypost.WebhookFact{
-		OperatorID: n.OperatorID, Type: waypost.WebhookSuppress, Chain: "suppression/" + n.Address, At: n.Created,
-		Data: waypost.WebhookSuppressionData{
-			OperatorID: n.OperatorID, Address: n.Address, Reason: n.Reason, Detail: n.Detail,
-			ExpiresAt: waypost.WebhookTime(n.Expires), MessageID: n.MessageID,
-		},
-	})
-}
-
-func unsuppressed(ctx context.Context, tx *engine.Tx, operatorID, addr string, reason waypost.SuppressionReason, now time.Time) error {
-	return WriteFacts(ctx, tx, waypost.WebhookFact{
-		OperatorID: operatorID, Type: waypost.WebhookUnsuppress, Chain: "suppression/" + addr, At: now,
-		Data: waypost.WebhookSuppressionData{OperatorID: operatorID, Address: addr, Reason: reason},
+		if !found {
+			return notFound("suppression")
+		}
+		return nil
 	})
 }
 
@@ -161,7 +177,7 @@ func scanSuppressions(rows *sql.Rows) ([]waypost.Suppression, error) {
 	err := engine.Each(rows, func(rows *sql.Rows) error {
 		var n waypost.Suppression
 		var created, expires int64
-		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Detail, &created, &expires, &n.Hits, &n.MessageID)
+		err := rows.Scan(&n.OperatorID, &n.Address, &n.Reason, &n.Kind, &n.Detail, &created, &expires, &n.Hits, &n.MessageID, &n.Via)
 		n.Created, n.Expires = waypost.FromMillis(created), waypost.FromMillis(expires)
 		list = append(list, n)
 		return err
@@ -204,13 +220,15 @@ func (s *Store) AddExempt(ctx context.Context, by waypost.Actor, operatorID, add
 		if err != nil || n == 0 {
 			return err
 		}
-		reasons, err := q.ClearSuppressions(ctx, tenantsql.ClearSuppressionsParams{OperatorID: operatorID, Address: addr})
+		rows, err := q.SuppressionsOf(ctx, tenantsql.SuppressionsOfParams{OperatorID: operatorID, Address: addr})
 		if err != nil {
 			return err
 		}
-		for _, reason := range reasons {
-			if err := unsuppressed(ctx, tx, operatorID, addr, waypost.SuppressionReason(reason), now); err != nil {
-				return err
+		for _, row := range rows {
+			if old := suppressionOf(row); !old.Reason.Word() {
+				if err := dropSuppression(ctx, tx, old); err != nil {
+					return err
+				}
 			}
 		}
 		return audit(ctx, tx, by, operatorID, "suppression.exempt", addr, "")

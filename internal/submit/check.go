@@ -61,6 +61,9 @@ func (d *draft) read() error {
 	if s.IdempotencyKey == "" {
 		s.IdempotencyKey = c.IdempotencyKey
 	}
+	if s.Unsubscribe == nil {
+		s.Unsubscribe = c.Unsubscribe
+	}
 	return nil
 }
 

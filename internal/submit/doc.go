@@ -8,8 +8,9 @@
 //     since;
 //  4. kind, lane, times, recipients and sizes are checked against limits and scopes;
 //  5. From is checked against the operator's senders, replaced or refused;
-//  6. the header edits of docs/headers.md are made and the signature is appended, unless
-//     the mail was accepted before (Submission.Again) and has it;
+//  6. the header edits of docs/headers.md are made, among them the link by which its one
+//     recipient unsubscribes, and the signature is appended, unless the mail was accepted
+//     before (Submission.Again) and has it;
 //  7. suppressed recipients are set apart;
 //  8. the queue is asked whether it takes the mail from memory;
 //  9. everything is written in one group-committed transaction; then, and only then,

@@ -8,6 +8,7 @@ import (
 	"github.com/waypost/waypost/internal/dns"
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -32,6 +33,7 @@ func (d *draft) edit() error {
 		e.From = &from
 	}
 	d.message = m
+	e.Unsubscribe = d.unsubscribe()
 	if m.HeaderID, err = d.header.Accept(e); err != nil {
 		return err
 	}
@@ -90,6 +92,28 @@ func (d *draft) from() (waypost.Address, bool, error) {
 		name = d.account.Name
 	}
 	return waypost.Address{Name: name, Email: sender.Address}, true, nil
+}
+
+// unsubscribe returns the link by which the recipient stops mail of this kind, "" for none.
+// It names one recipient, and the header is the same for all: so there is one for a mail to
+// one recipient only. Nothing is added to what the sender says itself, and nobody
+// unsubscribes from the platform's own mail.
+func (d *draft) unsubscribe() string {
+	s, links := &d.sub, d.p.o.Links
+	if s.Again != nil && links.Made(d.header.Get("List-Unsubscribe")) { // it may name another recipient
+		d.header.Del("List-Unsubscribe", "List-Unsubscribe-Post")
+	}
+	can, wanted := s.Kind.Unsubscribable()
+	if s.Unsubscribe != nil {
+		wanted = *s.Unsubscribe
+	}
+	if !can || !wanted || len(s.Recipients) != 1 || d.account.ID == waypost.PlatformOperatorID ||
+		d.header.Count("List-Unsubscribe") > 0 || d.header.Count("List-Unsubscribe-Post") > 0 {
+		return ""
+	}
+	return links.URL(unsubscribe.Link{
+		OperatorID: d.account.ID, MessageID: d.message.ID, Kind: s.Kind, Address: store.NormalizeAddress(s.Recipients[0]), Test: s.Principal.Test,
+	})
 }
 
 func (d *draft) messageIDDomain(from waypost.Address) string {
@@ -191,9 +215,13 @@ func (d *draft) suppressed(ctx context.Context) (map[string][]waypost.Suppressio
 }
 
 // blocked reports whether a suppression applies to this mail. Codes and password
-// resets reach people who want no other mail, but not addresses that do not work.
+// resets reach people who want no other mail, but not addresses that do not work. Who has
+// unsubscribed from one kind of mail still gets the others.
 func (d *draft) blocked(entries []waypost.Suppression) (string, bool) {
 	for _, e := range entries {
+		if e.Kind != "" && e.Kind != d.sub.Kind {
+			continue
+		}
 		if d.sub.Kind == waypost.KindSecurity {
 			switch e.Reason {
 			case waypost.SuppressedSoft, waypost.SuppressedComplaint, waypost.SuppressedUnsubscribe:

@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/internal/message"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/unsubscribe"
 	"github.com/waypost/waypost/internal/waypost"
 )
 
@@ -54,7 +55,8 @@ type Options struct {
 	Accounts  Accounts
 	Queue     Queue
 	Platform  route.Platform
-	Hostname  string // in Received, and in Message-ID where the sender's domain is unknown
+	Links     unsubscribe.Links // by which recipients unsubscribe
+	Hostname  string            // in Received, and in Message-ID where the sender's domain is unknown
 	Limits    Limits
 	Retention Retention
 	Full      func() bool // the disk reserve is reached; nil: never
@@ -238,7 +240,7 @@ func (d *draft) write(ctx context.Context) (waypost.Receipt, error) {
 			del.Lease, del.Epoch, del.Attempts, del.NextAt = handover.Lease, 1, 1, handover.RetryAt
 		}
 		receipt.Deliveries = append(receipt.Deliveries, waypost.ReceiptDelivery{
-			ID: del.ID, MessageID: m.ID, To: del.Recipient, Status: del.State,
+			ID: del.ID, MessageID: m.ID, To: del.Recipient, Status: del.State, Reason: del.Reason,
 		})
 	}
 	a := &store.Accepting{

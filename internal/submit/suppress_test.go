@@ -12,7 +12,7 @@ func TestSuppressedRecipientsAreSetApart(t *testing.T) {
 	s := submission()
 	s.Recipients = []string{"someone@example.test", "bLOCKED@example.test"}
 	r := w.mustAccept(s)
-	if r.Deliveries[0].Status != waypost.Queued || r.Deliveries[1].Status != waypost.Suppressed {
+	if r.Deliveries[0].Status != waypost.Queued || r.Deliveries[0].Reason != "" || r.Deliveries[1].Status != waypost.Suppressed || r.Deliveries[1].Reason != "manual: because" {
 		t.Fatalf("receipt %+v", r)
 	}
 	for _, d := range w.deliveries(r.ID) {

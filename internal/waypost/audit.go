@@ -4,7 +4,7 @@ import "time"
 
 // Actor is who changes something.
 type Actor struct {
-	ID   string // "user:ID", "credential:ID", "cli", "policy"
+	ID   string // "user:ID", "credential:ID", "cli", "policy", "recipient"
 	Name string // how people know it: a login, the name of a key; "" if the id says it
 	Peer string // the address it came from, "" from inside
 }
@@ -14,6 +14,10 @@ func Policy() Actor { return Actor{ID: "policy"} }
 
 // CommandLine is the actor of commands on the server.
 func CommandLine() Actor { return Actor{ID: "cli"} }
+
+// Recipient is the actor of what a recipient of mail says by a link in it. Where from is not
+// kept.
+func Recipient() Actor { return Actor{ID: "recipient"} }
 
 // AuditEntry records who changed what. Entries are only ever appended.
 type AuditEntry struct {

@@ -122,7 +122,9 @@ type Attempt struct {
 	Phase      Phase  // the last phase entered
 	Outcome    Outcome
 	Cause      string // classify's cause, "" when delivered
+	Rule       string // the rule that named it, "" when delivered
 	Reply      Reply
+	Slow       Slow // what the reply asks for; not kept
 	Started    time.Time
 	Took       time.Duration
 }

@@ -38,7 +38,8 @@ const (
 	DetailSender             DetailCode = "sender" // address
 	DetailSignature          DetailCode = "signature"
 	DetailMadeDefault        DetailCode = "made_default"
-	DetailResent             DetailCode = "resent" // of, as: messages
+	DetailResent             DetailCode = "resent"   // of, as: messages
+	DetailImported           DetailCode = "imported" // count, refused: rows
 	DetailExcluded           DetailCode = "excluded"
 	DetailIncluded           DetailCode = "included"
 	DetailInitial            DetailCode = "initial"
@@ -72,6 +73,7 @@ func DetailTexts() map[DetailCode]string {
 		DetailSignature:          "signature",
 		DetailMadeDefault:        "default",
 		DetailResent:             "{of} as {as}",
+		DetailImported:           "{count} rows, {refused} refused",
 		DetailExcluded:           "not included",
 		DetailIncluded:           "included",
 		DetailInitial:            "included, and new operators start with it",

@@ -8,6 +8,7 @@ type Feedback struct {
 	DeliveryID string
 	Sort       FeedbackSort
 	Cause      string            // of a bounce: classify's
+	Rule       string            // of a bounce: the rule that named the cause
 	Symptom    SuppressionReason // what it says about the recipient's address; "" for nothing
 	Detail     string            // the reporter's own words
 	Reporter   string            // as it calls itself, and its address

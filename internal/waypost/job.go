@@ -18,6 +18,10 @@ type Job struct {
 	Deliveries []Delivery
 	Pinned     bool // a delivery's last try may have arrived: no other route, not even a fallback
 
+	// Resolved, if set, hears on route direct which MX hosts the site has, by the name that
+	// they go by together, before any of them is dialed. On an error the job must not go
+	// on now: what is open counts as untried.
+	Resolved func(mx string) error
 	// MayTalk is asked right before MAIL for a delivery. An error means that it must
 	// not be tried now: it was cancelled, held, or the lease may be gone.
 	MayTalk func(d *Delivery) error

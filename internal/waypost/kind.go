@@ -18,8 +18,23 @@ func ParseKind(s string) (Kind, bool) {
 	switch k := Kind(s); k {
 	case KindEvent, KindReport, KindBalance, KindSecurity, KindTest, KindOther:
 		return k, true
+	default:
+		return "", false
 	}
-	return "", false
+}
+
+// Unsubscribable reports whether recipients can unsubscribe from mail of a kind, and whether
+// it offers that unless the submission says otherwise. Codes, password resets and what an
+// account is about to run out of are not for anybody to miss.
+func (k Kind) Unsubscribable() (can, usually bool) {
+	switch k {
+	case KindEvent, KindReport:
+		return true, true
+	case KindOther:
+		return true, false
+	default:
+		return false, false
+	}
 }
 
 // Lane is the urgency a mail travels with.

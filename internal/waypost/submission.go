@@ -71,7 +71,7 @@ func (p Principal) Actor() string {
 type Submission struct {
 	Principal  Principal
 	OperatorID string
-	Source     string // "smtp", "api", "panel", "notice", "test": for the Received field and the log
+	Source     string // "smtp", "api", "panel", "notice", "forward", "test": for the Received field and the log
 	Peer       string // client address, "" if there is none
 	HelloName  string // what an SMTP client called itself
 	Protocol   string // "ESMTPSA" and the like (RFC 3848), "HTTP" ...
@@ -88,6 +88,7 @@ type Submission struct {
 	Tags           []string
 	Metadata       map[string]string
 	IdempotencyKey string
+	Unsubscribe    *bool  // whether it offers to unsubscribe from its kind; nil: as usual for that
 	BatchID        string // set when one request became several messages
 	Once           *Once  // set for test mails only
 	Again          *Again // set for what was accepted before, only
@@ -114,6 +115,7 @@ type ReceiptDelivery struct {
 	MessageID string `json:"message_id"`
 	To        string `json:"to"`
 	Status    State  `json:"status"`
+	Reason    string `json:"reason,omitempty"` // of one that is suppressed
 }
 
 // Message is one accepted mail. Header and Body are present only where a caller

@@ -20,6 +20,7 @@ const (
 	WaitRetry        WaitReason = "retry"         // the last try failed
 	WaitResults      WaitReason = "results"       // of other mails, which cannot be recorded
 	WaitLeftAlone    WaitReason = "left_alone"    // the server failed too often
+	WaitSlowed       WaitReason = "slowed"        // the other side asked for less mail
 	WaitServerBusy   WaitReason = "server_busy"   // all sessions there are in use
 	WaitBusy         WaitReason = "busy"          // all sessions are in use
 	WaitShare        WaitReason = "share"         // other mail of the operator uses its share
@@ -29,8 +30,9 @@ const (
 // Wait says why a queued delivery is not being tried now; the zero value is nothing to say.
 type Wait struct {
 	Reason WaitReason
-	Until  time.Time // nothing happens before; zero where nobody knows
+	Until  time.Time // nothing happens before; zero where nobody knows. With WaitSlowed: nothing or less
 	Who    string    // the server or site it is about, "" for none
+	Shared int       // how many other domains have the same MX hosts and wait with it
 	Words  string    // the other side's, or those of who holds it; "" for none
 	Text   string    // all of it in a sentence
 }

@@ -74,6 +74,7 @@ type WebhookSuppressionData struct {
 	OperatorID string            `json:"operator_id"`
 	Address    string            `json:"address"`
 	Reason     SuppressionReason `json:"reason" enum:"manual,hard_bounce,soft_bounce,complaint,unsubscribe"`
+	Kind       Kind              `json:"kind,omitempty" doc:"Of the mail it is about; left out: of every kind."`
 	Detail     string            `json:"detail,omitempty"`
 	ExpiresAt  string            `json:"expires_at,omitempty" format:"date-time" doc:"Left out: never. No event tells when it comes."`
 	MessageID  string            `json:"message_id,omitempty" doc:"The message that showed it."`

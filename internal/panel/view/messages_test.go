@@ -79,7 +79,11 @@ func TestTheListOfSuppressions(t *testing.T) {
 	v := view.Suppressions{
 		Address: view.Field{Name: "find", Label: "Address"}, Reason: view.Field{Name: "reason", Label: "Reason"}, Add: view.SuppressionForm{
 			Address: view.Field{Name: "address", Label: "Address", Value: hostile, Error: hostile}, Detail: view.Field{Name: "detail", Label: "Note", Value: hostile},
-			Expires: view.Field{Name: "expires", Label: "Until"},
+			Kind: view.Field{Name: "of_kind", Label: "Mail"}, Expires: view.Field{Name: "expires", Label: "Until"},
+		},
+		Kind: view.Field{Name: "kind", Label: "Mail"}, Import: view.SuppressionImport{
+			CSV: "/suppressions.csv", File: view.Field{Name: "file", Label: "File", Type: "file"}, List: view.Field{Name: "list", Label: "List", Value: hostile},
+			Reason: view.Field{Name: "row_reason", Label: "Reason"},
 		},
 	}
 	golden(t, "suppressions-empty", view.SuppressionsPage(p, v))
@@ -88,8 +92,20 @@ func TestTheListOfSuppressions(t *testing.T) {
 	v.Write, v.Open, v.Next, v.Rows = true, true, "/suppressions?cursor=1", []view.Suppression{
 		{Address: hostile, Reason: "hard_bounce", Label: "Does not exist", Detail: hostile, At: "Mar 4", Expires: "Mar 5", Ask: hostile},
 		{Address: strings.Repeat("x", 10000), Reason: "manual", Label: "By hand", At: "Mar 4", Expires: "for ever"},
+		{Address: "a@b.example", Reason: "unsubscribe", Label: "Unsubscribed", Kind: "event", KindLabel: hostile, Via: hostile, Message: "/messages/1", At: "Mar 4", Expires: "Mar 5"},
 	}
 	golden(t, "suppressions-full", view.SuppressionsPage(p, v))
+	v.Rows, v.Import.Open, v.Import.CSV = nil, true, "/suppressions.csv?kind=event"
+	v.Import.Report = &view.ImportReport{Try: true, Again: true, Text: "Added: 3.", Rows: []view.ImportProblem{{Line: "2", Text: hostile, Why: "Not an e-mail address"}}, More: "Further refused rows: 7."}
+	golden(t, "suppressions-import", view.SuppressionsPage(p, v))
+}
+
+func TestThePagesBehindALinkToUnsubscribe(t *testing.T) {
+	p := frame(t)
+	p.Title = hostile
+	golden(t, "optout-ask", view.OptOutDocument(p, view.OptOut{Operator: hostile, Text: hostile, Action: "/u/abc"}))
+	golden(t, "optout-done", view.OptOutDocument(p, view.OptOut{Operator: "Acme", Text: "You are unsubscribed.", Back: "/u/abc/back", Test: "A test."}))
+	golden(t, "optout-bad", view.OptOutDocument(p, view.OptOut{Text: "This link does not work."}))
 }
 
 func TestTheMailboxes(t *testing.T) {

@@ -104,6 +104,16 @@ func TestThePagesOfOperators(t *testing.T) {
 	golden(t, "products-owner", view.ProductsPage(p, products))
 	products.Write = false
 	golden(t, "products-read", view.ProductsPage(p, products))
+	settings := view.PlatformSettings{Write: true, Sections: []view.SettingsSection{{
+		Name: "return_path", Title: hostile, About: hostile, Problem: hostile, Fields: []view.Field{
+			{Name: "courtesy", Label: hostile, Value: hostile, Hint: hostile, Error: hostile, Rows: 3},
+			{Name: "forward", Label: hostile, Type: "checkbox", Value: "true"},
+			{Name: "hard_hours", Label: hostile, Value: hostile, Mode: "numeric"},
+		},
+	}}}
+	golden(t, "platform-settings-owner", view.PlatformSettingsPage(p, settings))
+	settings.Write = false
+	golden(t, "platform-settings-read", view.PlatformSettingsPage(p, settings))
 }
 
 func TestThePagesOfTheQueueAndTheNodes(t *testing.T) {

@@ -31,6 +31,8 @@ type DestinationRow struct {
 	Waiting      string
 	Rate         string
 	Why          string
+	Since        string      // since when it is slowed, and how often it was; "" if it is not
+	Hurry        [][2]string // what to send for that to end; none if there is nothing to end, or one may not
 }
 
 // QueueSizeRow is an operator with much waiting.

@@ -4,13 +4,35 @@ package view
 type Suppressions struct {
 	Write           bool
 	Address, Reason Field // of the search
-	Active          bool  // something is looked for
+	Kind            Field
+	Active          bool // something is looked for
 	Rows            []Suppression
 	Add             SuppressionForm
 	Open            bool // the form has something to say
 	First, Next     string
 	Exempt          Exempt
+	Import          SuppressionImport
 }
+
+// SuppressionImport is the form for files of suppressions.
+type SuppressionImport struct {
+	File, List, Reason Field
+	Open               bool
+	CSV                string        // what the list shows, as a file
+	Report             *ImportReport // of the file that was sent; nil for none
+}
+
+// ImportReport says what became of a file.
+type ImportReport struct {
+	Try   bool // nothing was changed
+	Again bool // the file has to be chosen once more to import it
+	Text  string
+	Rows  []ImportProblem
+	More  string // about those that are not shown
+}
+
+// ImportProblem says why a row is refused.
+type ImportProblem struct{ Line, Text, Why string }
 
 // Exempt are addresses that nothing but a person suppresses.
 type Exempt struct {
@@ -24,11 +46,14 @@ type Exempt struct {
 type ExemptAddress struct{ Address, Ask string }
 
 // SuppressionForm is for adding an address.
-type SuppressionForm struct{ Address, Detail, Expires Field }
+type SuppressionForm struct{ Address, Kind, Detail, Expires Field }
 
 // Suppression is an address in the list.
 type Suppression struct {
 	Address, Reason, Label, Detail, At, Expires string
+
+	Kind, KindLabel string // of the mail it is for
+	Via             string // how the recipient said so, "" if it did not
 
 	Message string // path to the mail that showed it, "" for none
 

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite" // driver "sqlite"
 
 	"github.com/waypost/waypost/internal/store/segment"
@@ -187,9 +188,10 @@ func (e *Engine) migrate(ctx context.Context, upgrade bool) error {
 		defer unlock()
 	}
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler))}
+	var locker lock.SessionLocker
 	if e.Dialect.Name == "postgres" {
-		locker, err := postgresLocker()
-		if err != nil {
+		var err error
+		if locker, err = postgresLocker(); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
@@ -199,6 +201,12 @@ func (e *Engine) migrate(ctx context.Context, upgrade bool) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	current, target, err := provider.GetVersions(ctx)
+	if err == nil && current > 0 && current < target && !upgrade && locker != nil {
+		// It may be in the middle of being made, by a process that started a moment before.
+		if err = e.awaitMigration(ctx, locker); err == nil {
+			current, target, err = provider.GetVersions(ctx)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -216,6 +224,19 @@ func (e *Engine) migrate(ctx context.Context, upgrade bool) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+// awaitMigration returns when nobody migrates the database.
+func (e *Engine) awaitMigration(ctx context.Context, locker lock.SessionLocker) error {
+	conn, err := e.writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := locker.SessionLock(ctx, conn); err != nil {
+		return err
+	}
+	return locker.SessionUnlock(ctx, conn)
 }
 
 // URL is what the engine was opened with.

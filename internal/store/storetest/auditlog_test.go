@@ -51,7 +51,7 @@ func TestEveryChangeByAPersonIsInTheAuditLog(t *testing.T) {
 				return db.Store.AddSuppression(ctx, by, o.ID, waypost.Suppression{Address: "Gone@x.test", Reason: waypost.SuppressedManual})
 			},
 			func() error {
-				return db.Store.RemoveSuppression(ctx, by, o.ID, "gone@x.test", waypost.SuppressedManual)
+				return db.Store.RemoveSuppression(ctx, by, o.ID, "gone@x.test", waypost.SuppressedManual, "")
 			},
 			func() error {
 				_, err := db.Store.Control(ctx, by, o.ID, waiting.ID, store.Hold, now)

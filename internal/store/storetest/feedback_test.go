@@ -46,7 +46,7 @@ func TestALateBounceMovesTheDeliveryAndItsCounters(t *testing.T) {
 		d := delivered(t, db, storetest.Mail{To: []string{"Gone@Example.test"}})
 		now := storetest.Now().Add(time.Hour)
 		f := waypost.Feedback{
-			DeliveryID: d.ID, Sort: waypost.FeedbackBounce, Cause: "bad_mailbox", Symptom: waypost.SuppressedHard, Detail: "550 5.1.1 no such user", Reporter: "mx.example.test [192.0.2.1]", At: now,
+			DeliveryID: d.ID, Sort: waypost.FeedbackBounce, Cause: "bad_mailbox", Rule: "5.1.1", Symptom: waypost.SuppressedHard, Detail: "550 5.1.1 no such user", Reporter: "mx.example.test [192.0.2.1]", At: now,
 		}
 		number := change(t, db)
 		if !report(t, db, f) || report(t, db, f) {
@@ -58,6 +58,12 @@ func TestALateBounceMovesTheDeliveryAndItsCounters(t *testing.T) {
 		got := delivery(t, db, d.ID)
 		if got.State != waypost.Bounced || got.Cause != "bad_mailbox" || got.Reason != f.Detail {
 			t.Errorf("%+v", got)
+		}
+		listed, err := db.Store.Feedback(t.Context(), "op", d.MessageID)
+		want := f
+		want.Symptom = "" // which the suppression has
+		if err != nil || len(listed) != 1 || listed[0] != want {
+			t.Errorf("%+v, %v", listed, err)
 		}
 		counts := conservation(t, db, "op")
 		if counts.Delivered != 0 || counts.Bounced != 1 {
@@ -198,5 +204,34 @@ func TestSuppressionsGrowWithEachRepeatAndSoftOnesNeedSeveral(t *testing.T) {
 			t.Error("not suppressed again")
 		}
 		auditClean(t, db)
+	})
+}
+
+func TestWhoGotAMailCanAnswerIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		d := delivered(t, db, storetest.Mail{To: []string{"Driver@Example.test"}})
+		found, err := db.Store.Message(t.Context(), "op", d.MessageID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := found.Messages[0].HeaderID
+		waiting := accept(t, db, storetest.Mail{To: []string{"a@example.test"}}).Messages[0]
+		for name, c := range map[string]struct {
+			id, header, address string
+			want                string
+		}{
+			"the recipient":    {d.MessageID, header, "driver@EXAMPLE.test", "op"},
+			"somebody else":    {d.MessageID, header, "x@example.test", ""},
+			"nobody":           {d.MessageID, header, "", ""},
+			"another field":    {d.MessageID, "<x@y>", "driver@example.test", ""},
+			"no message":       {waypost.NewID(), header, "driver@example.test", ""},
+			"it never got it":  {waiting.ID, waiting.HeaderID, "a@example.test", ""},
+			"a hostile string": {"' OR 1=1 --", "' OR 1=1 --", "' OR 1=1 --", ""},
+		} {
+			operator, err := db.System.SentBy(t.Context(), c.id, c.header, c.address)
+			if operator != c.want || c.want == "" && waypost.KindOf(err) != waypost.NotFound || c.want != "" && err != nil {
+				t.Errorf("%s: %q %v", name, operator, err)
+			}
+		}
 	})
 }

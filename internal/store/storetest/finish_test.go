@@ -21,7 +21,7 @@ func TestFinishRecordsStateAttemptAndEvent(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		d := acceptLeased(t, db, storetest.Mail{})[0]
 		deferred := result(d, waypost.Queued)
-		deferred.Cause = "greylisted"
+		deferred.Cause, deferred.Attempt.Cause, deferred.Attempt.Rule = "greylisted", "greylist", "come back later"
 		finish(t, db, deferred)
 		got := delivery(t, db, d.ID)
 		if got.State != waypost.Queued || got.Lease != "" || got.Step != 1 || got.Attempts != 1 || !got.NextAt.Equal(deferred.NextAt) ||

@@ -226,11 +226,13 @@ func checkPlans(t *testing.T, s *store.Store, y *system.System, rec *recorder, c
 			must(err)
 		}, ""},
 		{"mail", func() { _, err := y.Mail(ctx, a.Messages[0].ID); must(err) }, ""},
+		{"sent by", func() { _, err := y.SentBy(ctx, a.Messages[0].ID, "x", "a"); must(err) }, "delivery_message"},
 		{"message", func() { _, err := s.Message(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"batch", func() { _, err := s.Message(ctx, "op", "a batch"); must(err) }, "message_batch"},
 		{"waiting", func() { _, err := s.Waiting(ctx, "op", []string{a.Messages[0].ID, "x"}); must(err) }, "delivery_message"},
 		{"content", func() { _, _, err := s.Content(ctx, "op", a.Messages[0].ID); must(err) }, ""},
 		{"attempts", func() { _, err := s.Attempts(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
+		{"feedback", func() { _, err := s.Feedback(ctx, "op", a.Messages[0].ID); must(err) }, "delivery_message"},
 		{"events", func() { _, err := s.Events(ctx, "op", a.Messages[0].ID); must(err) }, ""},
 		{"idempotency", func() { _, err := s.FindIdempotency(ctx, "op", "k"); must(err) }, ""},
 		{"conservation", func() { _, err := s.Conservation(ctx, "op"); must(err) }, "delivery_due|using delivery_expiry"},

@@ -461,3 +461,81 @@ func TestEntitlementsAreChangedAndRecorded(t *testing.T) {
 		}
 	})
 }
+
+func TestThePlatformsSettingsAreKeptBySectionAndRecorded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx := t.Context()
+		was, err := db.Store.PlatformSettings(ctx)
+		if err != nil || was != waypost.DefaultPlatformSettings() {
+			t.Fatalf("%+v, %v", was, err)
+		}
+		before, err := db.System.Change(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := waypost.Actor{ID: "user:owner"}
+		change := func(f func(*waypost.PlatformSettings)) error {
+			_, err := db.System.ChangePlatformSettings(ctx, by, func(p *waypost.PlatformSettings) error { f(p); return nil })
+			return err
+		}
+		if err := change(func(p *waypost.PlatformSettings) {
+			p.Suppression.Hard, p.ReturnPath.Courtesy = 48*time.Hour, "Nobody reads here."
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := db.System.Change(ctx); err != nil || after <= before {
+			t.Errorf("processes are not told: %d, %v", after, err)
+		}
+		want := waypost.DefaultPlatformSettings()
+		want.Suppression.Hard, want.ReturnPath.Courtesy = 48*time.Hour, "Nobody reads here."
+		if got, err := db.System.PlatformSettings(ctx); err != nil || got != want {
+			t.Errorf("%+v, %v", got, err)
+		}
+		log := func() []waypost.AuditEntry {
+			t.Helper()
+			log, err := db.Store.AuditLog(ctx, waypost.PlatformOperatorID, "", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return log
+		}
+		entries := log()
+		if len(entries) != 2 || entries[0].Action != "platform.settings" || entries[0].Actor.ID != by.ID {
+			t.Errorf("%+v", entries)
+		}
+		// The same again, and what cannot be, leave nothing behind.
+		if err := change(func(*waypost.PlatformSettings) {}); err != nil {
+			t.Error(err)
+		}
+		err = change(func(p *waypost.PlatformSettings) { p.ReturnPath.Forward, p.Suppression.SoftCount = true, 0 })
+		if waypost.KindOf(err) != waypost.Invalid {
+			t.Errorf("%v", err)
+		}
+		if got, err := db.System.PlatformSettings(ctx); err != nil || got != want || len(log()) != 2 {
+			t.Errorf("%+v, %v, %d entries", got, err, len(log()))
+		}
+	})
+}
+
+func TestTheOwnersPolicySuppresses(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, now := t.Context(), storetest.Now()
+		if _, err := db.System.ChangePlatformSettings(ctx, waypost.CommandLine(), func(p *waypost.PlatformSettings) error {
+			p.Suppression.Hard = 5 * time.Hour
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		d := acceptLeased(t, db, storetest.Mail{OperatorID: "a", At: now, To: []string{"gone@x.test"}})[0]
+		f := result(d, waypost.Bounced)
+		f.Symptom = waypost.SuppressedHard
+		finish(t, db, f)
+		found, err := db.Store.SuppressionsFor(ctx, "a", []string{"gone@x.test"})
+		if err != nil || len(found["gone@x.test"]) != 1 {
+			t.Fatal(found, err)
+		}
+		if s := found["gone@x.test"][0]; s.Expires.Sub(s.Created) != 5*time.Hour {
+			t.Errorf("suppressed for %s", s.Expires.Sub(s.Created))
+		}
+	})
+}

@@ -391,10 +391,10 @@ func TestSuppressions(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		}
-		if err := db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual); err != nil {
+		if err := db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual, ""); err != nil {
 			t.Error(err)
 		}
-		wantKind(t, db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual), waypost.NotFound)
+		wantKind(t, db.Store.RemoveSuppression(t.Context(), waypost.CommandLine(), "op", "A@example.test", waypost.SuppressedManual, ""), waypost.NotFound)
 	})
 }
 
@@ -459,7 +459,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			{"AddDKIMKey", func() error { return db.System.AddDKIMKey(ctx, system.DKIMKey{Selector: "s", Sealed: []byte("k")}) }},
 			{"AddSuppression (first)", func() error { return db.Store.AddSuppression(ctx, waypost.CommandLine(), id, suppression) }},
 			{"RemoveSuppression", func() error {
-				return db.Store.RemoveSuppression(ctx, waypost.CommandLine(), id, suppression.Address, suppression.Reason)
+				return db.Store.RemoveSuppression(ctx, waypost.CommandLine(), id, suppression.Address, suppression.Reason, "")
 			}},
 			{"Control", func() error {
 				_, err := db.Store.Control(ctx, waypost.CommandLine(), "op", waiting, store.Hold, storetest.Now())

@@ -27,7 +27,7 @@ func everything(t *testing.T, db *storetest.DB) map[string][]string {
 		if table == "instance" { // the change number may rise
 			continue
 		}
-		all[table] = rawRows(t, db, "SELECT * FROM "+table+" ORDER BY 1, 2, 3")
+		all[table] = rawRows(t, db, "SELECT * FROM "+table+" ORDER BY 1, 2")
 	}
 	return all
 }
@@ -50,6 +50,9 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := s.AddSuppression(ctx, waypost.CommandLine(), victim, waypost.Suppression{Address: "bad@example.test", Reason: waypost.SuppressedManual}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Unsubscribe(ctx, waypost.Suppression{OperatorID: victim, Address: "gone@example.test", Kind: waypost.KindEvent}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.AddExempt(ctx, waypost.CommandLine(), victim, "boss@example.test", storetest.Now()); err != nil {
@@ -85,6 +88,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		f := result(sent, waypost.Delivered)
 		f.Sandbox = &system.SandboxMail{Subject: "Hi", Header: []byte("h"), Body: []byte("b")}
 		finish(t, db, f)
+		report(t, db, waypost.Feedback{DeliveryID: sent.ID, Sort: waypost.FeedbackComplaint, At: storetest.Now()})
 		a := storetest.Mail{OperatorID: victim, Key: "key"}.Accepting()
 		if err := s.Accept(ctx, a); err != nil {
 			t.Fatal(err)
@@ -151,6 +155,10 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			},
 			"Attempts": func(op string) (bool, error) {
 				l, err := s.Attempts(ctx, op, sent.MessageID)
+				return len(l) > 0, err
+			},
+			"Feedback": func(op string) (bool, error) {
+				l, err := s.Feedback(ctx, op, sent.MessageID)
 				return len(l) > 0, err
 			},
 			"Events": func(op string) (bool, error) {
@@ -236,8 +244,11 @@ func TestNoTenantReachesAnother(t *testing.T) {
 			"RemoveExempt": func(op string) (bool, error) {
 				return false, s.RemoveExempt(ctx, waypost.CommandLine(), op, "boss@example.test")
 			},
+			"Resubscribe": func(op string) (bool, error) {
+				return false, s.Resubscribe(ctx, waypost.Recipient(), op, "gone@example.test", waypost.KindEvent)
+			},
 			"RemoveSuppression": func(op string) (bool, error) {
-				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual)
+				return false, s.RemoveSuppression(ctx, waypost.CommandLine(), op, "bad@example.test", waypost.SuppressedManual, "")
 			},
 			"ChangeWebhook": func(op string) (bool, error) {
 				w, err := s.ChangeWebhook(ctx, waypost.CommandLine(), op, hook, store.WebhookChange{Description: new("thief")}, storetest.Now())
@@ -272,7 +283,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		}
 		// These have nothing of another operator in their arguments, or no operator.
 		apart := []string{
-			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "Node", "SaveEmailSettings", "SaveOperator", "Write",
+			"Accept", "AddExempt", "AddSender", "AddSuppression", "AddWebhook", "Allowed", "ApplyControl", "ClaimDomain", "Engine", "ImportSuppressions", "Node", "PlatformSettings", "SaveEmailSettings", "SaveOperator", "TryImport", "Unsubscribe", "Write",
 		}
 		covered := map[string]bool{}
 		for _, name := range apart {

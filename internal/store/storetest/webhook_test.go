@@ -49,7 +49,7 @@ func TestEventsAreQueuedForWebhooksInTheirTransaction(t *testing.T) {
 		finish(t, db, f)
 		finish(t, db, result(d[1], waypost.Delivered))
 		report(t, db, waypost.Feedback{DeliveryID: d[1].ID, Sort: waypost.FeedbackBounce, At: storetest.Now()})
-		if err := db.Store.RemoveSuppression(ctx, waypost.CommandLine(), "op", "a@example.test", waypost.SuppressedHard); err != nil {
+		if err := db.Store.RemoveSuppression(ctx, waypost.CommandLine(), "op", "a@example.test", waypost.SuppressedHard, ""); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"message.accepted", "suppression.added", "delivery.bounced", "delivery.delivered", "delivery.bounced", "suppression.removed"}

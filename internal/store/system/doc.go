@@ -18,7 +18,6 @@ import (
 
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/engine"
-	"github.com/waypost/waypost/internal/waypost"
 )
 
 // System answers queries across operators.
@@ -26,15 +25,12 @@ type System struct {
 	*store.Store
 	engine   *engine.Engine
 	finishes *engine.Queue[*Finish]
-
-	// Suppression says how long addresses are suppressed; set before the first write.
-	Suppression waypost.SuppressionPolicy
 }
 
 // New returns the system queries on the store of this node. It must be made before
 // the first write.
 func New(s *store.Store) *System {
-	y := &System{Store: s, engine: s.Engine(), Suppression: waypost.DefaultSuppressionPolicy()}
+	y := &System{Store: s, engine: s.Engine()}
 	y.finishes = engine.NewFirstQueue(y.engine, y.applyFinishes)
 	return y
 }

@@ -37,6 +37,23 @@ func (y *System) FeedbackRecipient(ctx context.Context, deliveryID string) (stri
 	return recipient, nil
 }
 
+// SentBy returns whose mail a message was. The error is NotFound if there is no such message
+// with this Message-ID field, if it was a test key's, or if it did not leave for an address:
+// nobody answers a mail that he did not get.
+func (y *System) SentBy(ctx context.Context, messageID, headerID, address string) (operatorID string, err error) {
+	err = y.engine.Reader().QueryRowContext(ctx, `SELECT m.operator_id FROM message m
+WHERE m.id = $1 AND m.header_id = $2 AND NOT m.test AND EXISTS (SELECT 1 FROM delivery d
+  WHERE d.message_id = m.id AND d.address = $3 AND d.state IN ('delivered', 'uncertain', 'bounced'))`,
+		messageID, headerID, store.NormalizeAddress(address)).Scan(&operatorID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", notFound("message")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read message: %w", err)
+	}
+	return operatorID, nil
+}
+
 // Feedback records what was reported: a delivery that had been delivered has bounced, with
 // its counters; an address may be suppressed. It reports whether anything was recorded: not
 // for a delivery that is not known any more, that left too long ago, that its sandbox or a
@@ -59,8 +76,8 @@ func (y *System) Feedback(ctx context.Context, f waypost.Feedback) (recorded boo
 		if d.Updated.Before(f.At.Add(-feedbackAge(f.Sort))) || d.State == waypost.Suppressed {
 			return nil
 		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO feedback (delivery_id, sort, operator_id, cause, detail, reporter, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID, f.Cause, f.Detail, f.Reporter, waypost.Millis(f.At))
+		result, err := tx.ExecContext(ctx, `INSERT INTO feedback (delivery_id, sort, operator_id, cause, rule, detail, reporter, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID, f.Cause, f.Rule, f.Detail, f.Reporter, waypost.Millis(f.At))
 		if err != nil {
 			return err
 		}
@@ -74,7 +91,7 @@ ON CONFLICT (delivery_id, sort) DO NOTHING`, d.ID, string(f.Sort), d.OperatorID,
 		if f.Symptom == "" || d.Kind == waypost.KindTest { // who tests an address means to find out
 			return nil
 		}
-		return store.WriteSymptoms(ctx, tx, y.Suppression, waypost.Symptom{
+		return store.WriteSymptoms(ctx, tx, waypost.Symptom{
 			Reason: f.Symptom, OperatorID: d.OperatorID, Address: d.Recipient, MessageID: d.MessageID, Detail: f.Detail, At: f.At,
 		})
 	})

@@ -150,7 +150,7 @@ func (y *System) applyFinishes(ctx context.Context, tx *engine.Tx, group []*Fini
 	if err := store.WriteAttempts(ctx, tx, attempts); err != nil {
 		return err
 	}
-	if err := store.WriteSymptoms(ctx, tx, y.Suppression, symptoms...); err != nil {
+	if err := store.WriteSymptoms(ctx, tx, symptoms...); err != nil {
 		return err
 	}
 	if err := tx.Rows(ctx, `INSERT INTO sandbox (id, operator_id, message_id, delivery_id, kind, mail_from, recipient, subject, size, created, data)`,

@@ -117,8 +117,8 @@ func settingsOf() []string {
 // restOf are the statements that remove what else an operator has, but for its mail.
 func restOf() []string {
 	return append(settingsOf(),
-		`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
-  SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.operator_id = $1 LIMIT $2)`,
+		`DELETE FROM suppression WHERE (operator_id, address, reason, kind) IN (
+  SELECT s.operator_id, s.address, s.reason, s.kind FROM suppression s WHERE s.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM suppression_exempt WHERE (operator_id, address) IN (
   SELECT e.operator_id, e.address FROM suppression_exempt e WHERE e.operator_id = $1 LIMIT $2)`,
 		`DELETE FROM soft_bounce WHERE (operator_id, address) IN (

@@ -259,8 +259,8 @@ func purgeSome(ctx context.Context, tx *engine.Tx, now time.Time, keep Retention
 			[]any{waypost.FirstIDAt(now.Add(-keep.Reports)), purgeBatch},
 		},
 		{
-			`DELETE FROM suppression WHERE (operator_id, address, reason) IN (
-  SELECT s.operator_id, s.address, s.reason FROM suppression s WHERE s.expires > 0 AND s.expires <= $1
+			`DELETE FROM suppression WHERE (operator_id, address, reason, kind) IN (
+  SELECT s.operator_id, s.address, s.reason, s.kind FROM suppression s WHERE s.expires > 0 AND s.expires <= $1
   AND (s.reason <> 'hard_bounce' OR s.expires <= $3) ORDER BY s.expires LIMIT $2)`,
 			[]any{waypost.Millis(now), purgeBatch, waypost.Millis(now.Add(-hitsAge))},
 		},

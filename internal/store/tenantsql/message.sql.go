@@ -10,7 +10,7 @@ import (
 )
 
 const attempts = `-- name: Attempts :many
-SELECT a.delivery_id, a.number, a.operator_id, a.route, a.host, a.address, a.tls, a.phase, a.outcome, a.cause, a.code, a.enhanced, a.reply, a.started, a.took FROM message m JOIN delivery d ON d.message_id = m.id JOIN attempt a ON a.delivery_id = d.id
+SELECT a.delivery_id, a.number, a.operator_id, a.route, a.host, a.address, a.tls, a.phase, a.outcome, a.cause, a.code, a.enhanced, a.reply, a.started, a.took, a.rule FROM message m JOIN delivery d ON d.message_id = m.id JOIN attempt a ON a.delivery_id = d.id
 WHERE m.operator_id = $1 AND m.id = $2
 ORDER BY a.started, a.delivery_id, a.number
 `
@@ -47,6 +47,7 @@ func (q *Queries) Attempts(ctx context.Context, arg AttemptsParams) ([]Attempt, 
 			&i.Reply,
 			&i.Started,
 			&i.Took,
+			&i.Rule,
 		); err != nil {
 			return nil, err
 		}
@@ -165,6 +166,49 @@ func (q *Queries) Events(ctx context.Context, arg EventsParams) ([]Event, error)
 			&i.Actor,
 			&i.Detail,
 			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const feedback = `-- name: Feedback :many
+SELECT f.delivery_id, f.sort, f.operator_id, f.cause, f.detail, f.reporter, f.at, f.rule FROM message m JOIN delivery d ON d.message_id = m.id JOIN feedback f ON f.delivery_id = d.id
+WHERE m.operator_id = $1 AND m.id = $2
+ORDER BY f.at, f.delivery_id, f.sort
+`
+
+type FeedbackParams struct {
+	OperatorID string
+	ID         string
+}
+
+func (q *Queries) Feedback(ctx context.Context, arg FeedbackParams) ([]Feedback, error) {
+	rows, err := q.db.QueryContext(ctx, feedback, arg.OperatorID, arg.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Feedback
+	for rows.Next() {
+		var i Feedback
+		if err := rows.Scan(
+			&i.DeliveryID,
+			&i.Sort,
+			&i.OperatorID,
+			&i.Cause,
+			&i.Detail,
+			&i.Reporter,
+			&i.At,
+			&i.Rule,
 		); err != nil {
 			return nil, err
 		}

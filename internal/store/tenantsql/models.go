@@ -20,6 +20,7 @@ type Attempt struct {
 	Reply      string
 	Started    int64
 	Took       int64
+	Rule       string
 }
 
 type Audit struct {
@@ -74,6 +75,17 @@ type Event struct {
 	Actor      string
 	Detail     string
 	At         int64
+}
+
+type Feedback struct {
+	DeliveryID string
+	Sort       string
+	OperatorID string
+	Cause      string
+	Detail     string
+	Reporter   string
+	At         int64
+	Rule       string
 }
 
 type Idempotency struct {
@@ -142,6 +154,11 @@ type Sender struct {
 	Decided    int64
 }
 
+type Setting struct {
+	Section string
+	Value   string
+}
+
 type SoftBounce struct {
 	OperatorID string
 	Address    string
@@ -153,11 +170,13 @@ type Suppression struct {
 	OperatorID string
 	Address    string
 	Reason     string
+	Kind       string
 	Detail     string
 	Created    int64
 	Expires    int64
 	Hits       int64
 	MessageID  string
+	Via        string
 }
 
 type SuppressionExempt struct {

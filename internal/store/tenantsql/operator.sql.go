@@ -18,7 +18,7 @@ type EntitlementsRow struct {
 	Allowed bool
 }
 
-// The one statement without an operator: what a product may use is no tenant's secret.
+// One of two statements without an operator: what a product may use is no tenant's secret.
 func (q *Queries) Entitlements(ctx context.Context, product string) ([]EntitlementsRow, error) {
 	rows, err := q.db.QueryContext(ctx, entitlements, product)
 	if err != nil {
@@ -65,6 +65,34 @@ func (q *Queries) Operator(ctx context.Context, id string) (Operator, error) {
 		&i.PerMinute,
 	)
 	return i, err
+}
+
+const settings = `-- name: Settings :many
+SELECT section, value FROM setting ORDER BY section
+`
+
+// The other one: what the owner has chosen for all.
+func (q *Queries) Settings(ctx context.Context) ([]Setting, error) {
+	rows, err := q.db.QueryContext(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Setting
+	for rows.Next() {
+		var i Setting
+		if err := rows.Scan(&i.Section, &i.Value); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updateOperator = `-- name: UpdateOperator :exec

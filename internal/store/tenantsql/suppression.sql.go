@@ -9,38 +9,6 @@ import (
 	"context"
 )
 
-const clearSuppressions = `-- name: ClearSuppressions :many
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe' RETURNING reason
-`
-
-type ClearSuppressionsParams struct {
-	OperatorID string
-	Address    string
-}
-
-func (q *Queries) ClearSuppressions(ctx context.Context, arg ClearSuppressionsParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, clearSuppressions, arg.OperatorID, arg.Address)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var reason string
-		if err := rows.Scan(&reason); err != nil {
-			return nil, err
-		}
-		items = append(items, reason)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const countExempt = `-- name: CountExempt :one
 SELECT COUNT(*) FROM suppression_exempt WHERE operator_id = $1
 `
@@ -83,22 +51,25 @@ func (q *Queries) DeleteSoftBounce(ctx context.Context, arg DeleteSoftBouncePara
 	return err
 }
 
-const deleteSuppression = `-- name: DeleteSuppression :execrows
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
+const deleteSuppression = `-- name: DeleteSuppression :exec
+DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3 AND kind = $4
 `
 
 type DeleteSuppressionParams struct {
 	OperatorID string
 	Address    string
 	Reason     string
+	Kind       string
 }
 
-func (q *Queries) DeleteSuppression(ctx context.Context, arg DeleteSuppressionParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteSuppression, arg.OperatorID, arg.Address, arg.Reason)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) DeleteSuppression(ctx context.Context, arg DeleteSuppressionParams) error {
+	_, err := q.db.ExecContext(ctx, deleteSuppression,
+		arg.OperatorID,
+		arg.Address,
+		arg.Reason,
+		arg.Kind,
+	)
+	return err
 }
 
 const exempt = `-- name: Exempt :many
@@ -202,20 +173,22 @@ func (q *Queries) PutSoftBounce(ctx context.Context, arg PutSoftBounceParams) er
 }
 
 const putSuppression = `-- name: PutSuppression :exec
-INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, message_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
-  message_id = excluded.message_id
+INSERT INTO suppression (operator_id, address, reason, kind, detail, created, expires, hits, message_id, via) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (operator_id, address, reason, kind) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
+  message_id = excluded.message_id, via = excluded.via
 `
 
 type PutSuppressionParams struct {
 	OperatorID string
 	Address    string
 	Reason     string
+	Kind       string
 	Detail     string
 	Created    int64
 	Expires    int64
 	Hits       int64
 	MessageID  string
+	Via        string
 }
 
 func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) error {
@@ -223,11 +196,13 @@ func (q *Queries) PutSuppression(ctx context.Context, arg PutSuppressionParams) 
 		arg.OperatorID,
 		arg.Address,
 		arg.Reason,
+		arg.Kind,
 		arg.Detail,
 		arg.Created,
 		arg.Expires,
 		arg.Hits,
 		arg.MessageID,
+		arg.Via,
 	)
 	return err
 }
@@ -254,27 +229,78 @@ func (q *Queries) SoftBounce(ctx context.Context, arg SoftBounceParams) (SoftBou
 }
 
 const suppression = `-- name: Suppression :one
-SELECT operator_id, address, reason, detail, created, expires, hits, message_id FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3
+SELECT operator_id, address, reason, kind, detail, created, expires, hits, message_id, via FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3 AND kind = $4
 `
 
 type SuppressionParams struct {
 	OperatorID string
 	Address    string
 	Reason     string
+	Kind       string
 }
 
 func (q *Queries) Suppression(ctx context.Context, arg SuppressionParams) (Suppression, error) {
-	row := q.db.QueryRowContext(ctx, suppression, arg.OperatorID, arg.Address, arg.Reason)
+	row := q.db.QueryRowContext(ctx, suppression,
+		arg.OperatorID,
+		arg.Address,
+		arg.Reason,
+		arg.Kind,
+	)
 	var i Suppression
 	err := row.Scan(
 		&i.OperatorID,
 		&i.Address,
 		&i.Reason,
+		&i.Kind,
 		&i.Detail,
 		&i.Created,
 		&i.Expires,
 		&i.Hits,
 		&i.MessageID,
+		&i.Via,
 	)
 	return i, err
+}
+
+const suppressionsOf = `-- name: SuppressionsOf :many
+SELECT operator_id, address, reason, kind, detail, created, expires, hits, message_id, via FROM suppression WHERE operator_id = $1 AND address = $2 ORDER BY reason, kind
+`
+
+type SuppressionsOfParams struct {
+	OperatorID string
+	Address    string
+}
+
+func (q *Queries) SuppressionsOf(ctx context.Context, arg SuppressionsOfParams) ([]Suppression, error) {
+	rows, err := q.db.QueryContext(ctx, suppressionsOf, arg.OperatorID, arg.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Suppression
+	for rows.Next() {
+		var i Suppression
+		if err := rows.Scan(
+			&i.OperatorID,
+			&i.Address,
+			&i.Reason,
+			&i.Kind,
+			&i.Detail,
+			&i.Created,
+			&i.Expires,
+			&i.Hits,
+			&i.MessageID,
+			&i.Via,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

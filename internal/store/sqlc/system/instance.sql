@@ -44,3 +44,6 @@ ON CONFLICT (name) DO UPDATE SET due = excluded.due, lease = excluded.lease WHER
 -- Unless somebody else has made it due meanwhile.
 -- name: MoveChore :exec
 UPDATE chore SET due = sqlc.arg(next) WHERE name = $1 AND due = sqlc.arg(taken);
+
+-- name: SetSetting :exec
+INSERT INTO setting (section, value) VALUES ($1, $2) ON CONFLICT (section) DO UPDATE SET value = excluded.value;

@@ -21,6 +21,11 @@ SELECT a.* FROM message m JOIN delivery d ON d.message_id = m.id JOIN attempt a 
 WHERE m.operator_id = $1 AND m.id = $2
 ORDER BY a.started, a.delivery_id, a.number;
 
+-- name: Feedback :many
+SELECT f.* FROM message m JOIN delivery d ON d.message_id = m.id JOIN feedback f ON f.delivery_id = d.id
+WHERE m.operator_id = $1 AND m.id = $2
+ORDER BY f.at, f.delivery_id, f.sort;
+
 -- name: Counter :one
 SELECT CAST(COALESCE(SUM(accepted), 0) AS bigint) AS accepted, CAST(COALESCE(SUM(delivered), 0) AS bigint) AS delivered,
   CAST(COALESCE(SUM(bounced), 0) AS bigint) AS bounced, CAST(COALESCE(SUM(expired), 0) AS bigint) AS expired,

@@ -2,12 +2,15 @@
 SELECT EXISTS (SELECT 1 FROM suppression WHERE operator_id = $1);
 
 -- name: PutSuppression :exec
-INSERT INTO suppression (operator_id, address, reason, detail, created, expires, hits, message_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (operator_id, address, reason) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
-  message_id = excluded.message_id;
+INSERT INTO suppression (operator_id, address, reason, kind, detail, created, expires, hits, message_id, via) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (operator_id, address, reason, kind) DO UPDATE SET detail = excluded.detail, expires = excluded.expires, hits = excluded.hits,
+  message_id = excluded.message_id, via = excluded.via;
 
 -- name: Suppression :one
-SELECT * FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3;
+SELECT * FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3 AND kind = $4;
+
+-- name: SuppressionsOf :many
+SELECT * FROM suppression WHERE operator_id = $1 AND address = $2 ORDER BY reason, kind;
 
 -- name: IsExempt :one
 SELECT EXISTS (SELECT 1 FROM suppression_exempt WHERE operator_id = $1 AND address = $2);
@@ -34,8 +37,5 @@ ON CONFLICT (operator_id, address) DO UPDATE SET count = excluded.count, since =
 -- name: DeleteSoftBounce :exec
 DELETE FROM soft_bounce WHERE operator_id = $1 AND address = $2;
 
--- name: ClearSuppressions :many
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason <> 'manual' AND reason <> 'unsubscribe' RETURNING reason;
-
--- name: DeleteSuppression :execrows
-DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3;
+-- name: DeleteSuppression :exec
+DELETE FROM suppression WHERE operator_id = $1 AND address = $2 AND reason = $3 AND kind = $4;

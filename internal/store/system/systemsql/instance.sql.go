@@ -214,6 +214,20 @@ func (q *Queries) ReplaceDKIMKey(ctx context.Context, arg ReplaceDKIMKeyParams) 
 	return result.RowsAffected()
 }
 
+const setSetting = `-- name: SetSetting :exec
+INSERT INTO setting (section, value) VALUES ($1, $2) ON CONFLICT (section) DO UPDATE SET value = excluded.value
+`
+
+type SetSettingParams struct {
+	Section string
+	Value   string
+}
+
+func (q *Queries) SetSetting(ctx context.Context, arg SetSettingParams) error {
+	_, err := q.db.ExecContext(ctx, setSetting, arg.Section, arg.Value)
+	return err
+}
+
 const silenceDKIMKeys = `-- name: SilenceDKIMKeys :exec
 UPDATE dkim_key SET signs = FALSE, started = 0, proposed = 0, wanted = 0, retired = $1 WHERE signs
 `

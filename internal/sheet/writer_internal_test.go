@@ -1,4 +1,4 @@
-package panel
+package sheet
 
 import (
 	"bytes"
@@ -28,9 +28,9 @@ func TestNoCellOfASheetIsAFormulaWhateverSeparates(t *testing.T) {
 			t.Errorf("%q: %q, want %q", field, got, want)
 		}
 		var file bytes.Buffer
-		s := newSheet(&file)
-		s.row([]string{"before", field, "after"})
-		if err := s.flush(); err != nil {
+		s := NewWriter(&file)
+		s.Row([]string{"before", field, "after"})
+		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		rows, err := csv.NewReader(&file).ReadAll()
@@ -42,9 +42,9 @@ func TestNoCellOfASheetIsAFormulaWhateverSeparates(t *testing.T) {
 
 func TestAFieldWithAnotherSeparatorIsQuoted(t *testing.T) {
 	var file bytes.Buffer
-	s := newSheet(&file)
-	s.row([]string{"2026-11-20", "Truck;=1", "a\tb", " x", "plain", ""})
-	if err := s.flush(); err != nil || file.String() != "2026-11-20,\"Truck;'=1\",\"a\tb\",\" x\",plain,\r\n" {
+	s := NewWriter(&file)
+	s.Row([]string{"2026-11-20", "Truck;=1", "a\tb", " x", "plain", ""})
+	if err := s.Flush(); err != nil || file.String() != "2026-11-20,\"Truck;'=1\",\"a\tb\",\" x\",plain,\r\n" {
 		t.Errorf("%q, %v", file.String(), err)
 	}
 }

@@ -1,4 +1,4 @@
-package panel
+package sheet
 
 import (
 	"bufio"
@@ -7,15 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// sheet writes lines of comma-separated values (RFC 4180) in which no spreadsheet finds a
+// Writer writes lines of comma-separated values (RFC 4180) in which no spreadsheet finds a
 // formula: who sends a mail chooses its subject, but not what the computer of its reader
 // does.
-type sheet struct{ out *bufio.Writer }
+type Writer struct{ out *bufio.Writer }
 
-func newSheet(w io.Writer) sheet { return sheet{bufio.NewWriter(w)} }
+// NewWriter returns a Writer to w.
+func NewWriter(w io.Writer) Writer { return Writer{bufio.NewWriter(w)} }
 
-// row writes a line. What fails shows at the next flush.
-func (s sheet) row(fields []string) {
+// Row writes a line. What fails shows at the next Flush.
+func (s Writer) Row(fields []string) {
 	for i, field := range fields {
 		if i > 0 {
 			_ = s.out.WriteByte(',')
@@ -25,7 +26,8 @@ func (s sheet) row(fields []string) {
 	_, _ = s.out.WriteString("\r\n")
 }
 
-func (s sheet) flush() error { return s.out.Flush() }
+// Flush hands on what was written.
+func (s Writer) Flush() error { return s.out.Flush() }
 
 // Between these a spreadsheet may see cells: where the comma is for decimals the semicolon
 // separates, and the commas of the file are text.
@@ -46,6 +48,14 @@ func harmless(field string) string {
 		atStart = strings.ContainsRune(separators, r)
 	}
 	return b.String() + field[copied:]
+}
+
+// Plain takes away the apostrophe that stands before what would be a formula.
+func Plain(field string) string {
+	if rest, ok := strings.CutPrefix(field, "'"); ok && startsFormula(rest) {
+		return rest
+	}
+	return field
 }
 
 // startsFormula also knows white space that some spreadsheets cut off before they look,
