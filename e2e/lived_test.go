@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,6 +139,7 @@ func (l *lived) operators(relayPort int) {
 		t.Fatal(err)
 	}
 	l.ownAddress(c, platform)
+	l.webhooks(c)
 	l.mail(c)
 
 	b := l.client(own, "Tracking server")
@@ -148,6 +152,28 @@ func (l *lived) operators(relayPort int) {
 	}
 	n := l.client(north, "Tracking server")
 	must(n.Send(ctx, client.NewMessage{To: []client.Address{{Email: "dispatch@" + customers}}, Subject: "Truck 21 is back", Text: "At 16:02.", Kind: "event"}))(t)
+}
+
+// webhooks registers two endpoints: one that takes what it is told, and one that fails.
+func (l *lived) webhooks(c *client.Client) {
+	t := l.installation.t
+	ctx := t.Context()
+	works := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"accepted":true}`)
+	}))
+	t.Cleanup(works.Close)
+	fails := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "The database of this program is being moved. Come back later.", http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(fails.Close)
+	hook := must(c.CreateWebhook(ctx, client.NewWebhook{URL: works.URL + "/mail-events", Description: "Dispatch screen"}))(t)
+	broken := must(c.CreateWebhook(ctx, client.NewWebhook{
+		URL: fails.URL + "/bounces", Description: "Customer database: marks addresses that bounce", Types: []string{"delivery.bounced", "suppression.added"}, MaxEvents: 50,
+	}))(t)
+	l.names["hook"], l.names["broken"] = hook.ID, broken.ID
+	l.names["called"] = must(c.TestWebhook(ctx, hook.ID))(t).ID
+	l.names["failed"] = must(c.TestWebhook(ctx, broken.ID))(t).ID
 }
 
 // ownAddress claims domains, one with its records and one without, and asks for senders.

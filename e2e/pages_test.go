@@ -101,6 +101,20 @@ func lookedAt() []looked {
 			b.click("Create a key")
 			b.wait("Your new key")
 		}},
+		{who: admin, name: "webhooks", path: "/webhooks"},
+		{who: admin, name: "webhook", path: "/webhooks/{hook}"},
+		{who: admin, name: "webhook-failing", path: "/webhooks/{broken}"},
+		{who: admin, name: "webhook-tested", path: "/webhooks/{broken}", do: func(b *browser) {
+			b.click("Send a test")
+			b.wait("The test was not taken")
+		}},
+		{who: admin, name: "webhook-call", path: "/webhooks/{broken}/calls/{failed}"},
+		{who: admin, name: "webhook-new", path: "/webhooks/new"},
+		{who: admin, name: "webhook-wrong", path: "/webhooks/new", do: func(b *browser) {
+			b.fill("url", "https://192.0.2.77/hook")
+			b.click("Add")
+			b.wait("This URL cannot be called.")
+		}},
 		{who: admin, name: "team", path: "/team"},
 		{who: admin, name: "team-new", path: "/team/new"},
 		{who: admin, name: "team-person", path: "/team/{victor@acme-tracking.test}"},

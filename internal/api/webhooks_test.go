@@ -34,6 +34,9 @@ func TestWebhooksOverTheAPI(t *testing.T) {
 	if err != nil || changed.Description != "ours" || len(changed.Types) != 0 || changed.MaxEvents != 10 {
 		t.Errorf("%+v, %v", changed, err)
 	}
+	if kept, err := c.Webhook(ctx, hook.ID); err != nil || kept.Description != "ours" || kept.Secret != "" {
+		t.Errorf("%+v, %v", kept, err)
+	}
 	rotated, err := c.RotateWebhook(ctx, hook.ID)
 	if err != nil || rotated.Secret == hook.Secret || rotated.OldSecretUntil == nil {
 		t.Errorf("%v", err)

@@ -44,6 +44,12 @@ func furnish(t *testing.T, db *storetest.DB, name string) (operatorID string, le
 	if _, err := db.Store.ReplayWebhook(ctx, by, id, hook, storetest.Now(), storetest.Now(), storetest.Now()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := db.System.ChangeReputation(ctx, waypost.Policy(), id, storetest.Now(), func(was waypost.Reputation, _ waypost.GatewayFigures) waypost.Reputation {
+		was.Level = waypost.LevelWarned
+		return was
+	}); err != nil {
+		t.Fatal(err)
+	}
 	proveDomain(t, db, id, name)
 	u = newUser(t, db, id, "admin@"+name, waypost.RoleAdmin)
 	signIn(t, db, u, "token of "+name)
