@@ -35,7 +35,7 @@ run: ## Run the gateway with its data in ./waypost-data
 test: test-deps ## Install what the tests need, then run them all
 	$(GO) test -race -short -shuffle=on -timeout 10m $(PACKAGES)
 	$(GO) test -shuffle=on -timeout 10m $(LONG)
-	$(if $(E2E),$(GO) test -shuffle=on -timeout 10m $(E2E))
+	$(if $(E2E),$(GO) test -shuffle=on -timeout 20m $(E2E))
 
 test-deps: ## Install what the tests need and is missing
 	scripts/test-deps

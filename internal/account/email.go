@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/waypost/waypost/internal/reputation"
 	"github.com/waypost/waypost/internal/route"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/waypost"
@@ -29,7 +30,8 @@ func (s *Service) EmailSettings(ctx context.Context, operatorID string) (Setting
 // nothing, and returns the settings as they are then. The error is Forbidden, code
 // "gateway_not_allowed", for a gateway that the product does not include, and Problems
 // for wrong fields: among them "gateway.auth.password", when the password has to be
-// typed again.
+// typed again. It is Conflict, code "queue_too_long", if more mail waits than the built-in
+// gateway takes from the operator in a day.
 func (s *Service) SaveEmail(ctx context.Context, by waypost.Actor, operatorID string, u Update) (Settings, error) {
 	snap, err := s.o.Directory.read(ctx, operatorID)
 	if err != nil {
@@ -54,11 +56,31 @@ func (s *Service) SaveEmail(ctx context.Context, by waypost.Actor, operatorID st
 		relay.Password = ""
 		save.Relay = &store.StoredRelay{Relay: relay, Sealed: sealed, Updated: time.Now()}
 	}
+	if p.gateway == waypost.GatewayBuiltin && snap.account.Gateway != p.gateway {
+		if save.Room, err = s.room(ctx, snap.account, time.Now()); err != nil {
+			return Settings{}, err
+		}
+	}
 	defer s.o.Directory.forget(operatorID)
 	if err := s.o.Store.SaveEmailSettings(ctx, by, operatorID, save); err != nil {
 		return Settings{}, fmt.Errorf("save e-mail settings: %w", err)
 	}
 	return s.EmailSettings(ctx, operatorID)
+}
+
+// room is how many more recipients an operator may have on the built-in gateway today; nil
+// for any number.
+func (s *Service) room(ctx context.Context, a *waypost.Account, now time.Time) (*int64, error) {
+	limit := int64(reputation.Limit(a.Guard, a.Operator, a.Reputation, now))
+	if limit == 0 || s.o.Platform.Sandbox() {
+		return nil, nil //nolint:nilnil // nothing is counted
+	}
+	used, err := s.o.Store.BuiltinAccepted(ctx, a.ID, now.Add(-24*time.Hour))
+	if err != nil {
+		return nil, err
+	}
+	room := max(0, limit-used)
+	return &room, nil
 }
 
 // Preview returns the account as it would be with these settings, for a test mail.

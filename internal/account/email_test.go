@@ -409,3 +409,45 @@ func authorize(t testing.TB, w *world, operatorID, name string) {
 		t.Fatal(err)
 	}
 }
+
+func TestMailQueuedElsewhereIsNoWayAroundTheLimitOfTheDay(t *testing.T) {
+	w := newWorld(t)
+	id := w.operator(t, waypost.ProductServermate)
+	limit := 5
+	if _, err := w.ChangeOperator(t.Context(), waypost.CommandLine(), id, account.OperatorChange{PerDay: &limit}); err != nil {
+		t.Fatal(err)
+	}
+	w.save(t, id, ownServer())
+	queue := func(n int, kind waypost.Kind) {
+		t.Helper()
+		now := time.Now()
+		a := &store.Accepting{OperatorID: id, At: now, EraseAt: now.Add(time.Hour)}
+		m := waypost.Message{ID: waypost.NewID(), OperatorID: id, Kind: kind, Lane: kind.Lane(), Created: now, Header: []byte("A: b\r\n\r\n")}
+		m.BodyID = m.ID
+		a.Messages, a.Bodies = []waypost.Message{m}, []store.Body{{ID: m.ID, OperatorID: id}}
+		for i := range n {
+			a.Deliveries = append(a.Deliveries, waypost.Delivery{
+				ID: waypost.NewID(), OperatorID: id, MessageID: m.ID, Recipient: fmt.Sprintf("r%d@rcpt.example", i), Site: "rcpt.example", Kind: kind,
+				Lane: m.Lane, State: waypost.Queued, Created: now, Updated: now, NextAt: now, Expires: now.Add(time.Hour),
+			})
+		}
+		if err := w.store.Accept(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queue(3, waypost.KindReport)
+	queue(9, waypost.KindSecurity)
+	builtin := account.Update{Gateway: &account.GatewayUpdate{Type: waypost.GatewayBuiltin}}
+	own := account.Update{Gateway: &account.GatewayUpdate{Type: waypost.GatewaySMTP}}
+	w.save(t, id, builtin)
+	if n, err := w.store.BuiltinAccepted(t.Context(), id, time.Now().Add(-time.Hour)); err != nil || n != 3 {
+		t.Errorf("%d are counted, %v", n, err)
+	}
+	w.save(t, id, own)
+	if _, err := w.SaveEmail(t.Context(), waypost.CommandLine(), id, builtin); !waypost.IsCode(err, "queue_too_long") {
+		t.Errorf("three more than the two that are left: %v", err)
+	}
+	if got := w.get(t, id).Gateway; got != waypost.GatewaySMTP {
+		t.Errorf("gateway = %q", got)
+	}
+}

@@ -153,6 +153,8 @@ func (q *request) emailProblems(err error) (map[string]string, error) {
 			problems[name] = q.T("email.not_in_product")
 		case e.Code == "platform_gateway":
 			problems[name] = q.T("email.platform_gateway")
+		case e.Code == "queue_too_long":
+			problems[name] = q.T("problem.queue_too_long")
 		}
 	}
 	return problems, nil
