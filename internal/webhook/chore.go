@@ -2,6 +2,8 @@ package webhook
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -41,15 +43,17 @@ func (h *Webhooks) notify(ctx context.Context, _ time.Time) (more bool, err erro
 	if err != nil {
 		return false, err
 	}
+	var failed []error // of one operator, which must not keep others from being told
 	for n, webhooks := range list {
 		for _, w := range webhooks {
-			if err := h.o.Notify(ctx, w, n); err != nil {
-				return false, err
+			err := h.o.Notify(ctx, w, n)
+			if err == nil {
+				err = h.o.Store.WebhookNoticeSent(ctx, w.ID, n)
 			}
-			if err := h.o.Store.WebhookNoticeSent(ctx, w.ID, n); err != nil {
-				return false, err
+			if err != nil {
+				failed = append(failed, fmt.Errorf("webhook %s: %w", w.ID, err))
 			}
 		}
 	}
-	return false, nil
+	return false, errors.Join(failed...)
 }

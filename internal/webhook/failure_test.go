@@ -148,14 +148,24 @@ func TestThreeDaysOfFailureDisable(t *testing.T) {
 	w.mail(t, storetest.Mail{})
 	w.Poll()
 	w.attempts(t, 1)
-	for i, age := range []time.Duration{6 * time.Hour, 13 * time.Hour, 20 * time.Hour, 73 * time.Hour} {
-		w.db.Exec(t, "UPDATE webhook SET failing_since = $1, next_at = 0", waypost.Millis(time.Now().Add(-age)))
+	for i, c := range []struct {
+		age      time.Duration
+		failures int
+		enabled  bool
+	}{
+		{6 * time.Hour, 8, true},
+		{13 * time.Hour, 20, true},
+		{20 * time.Hour, 30, true},
+		{73 * time.Hour, 2, true}, // we were stopped meanwhile, or our clock was wrong
+		{73 * time.Hour, 80, false},
+	} {
+		w.db.Exec(t, "UPDATE webhook SET failing_since = $1, failures = $2, next_at = 0, epoch = epoch + 1", waypost.Millis(time.Now().Add(-c.age)), int64(c.failures-1))
 		w.db.Exec(t, "UPDATE webhook_call SET next_at = 0 WHERE state = 'waiting'")
 		w.Told([]string{"webhook/op/" + id})
 		h := w.attempts(t, int64(i+2))
 		w.Chores()
-		if age < waypost.WebhookLife != h.Enabled {
-			t.Errorf("after %v enabled is %v", age, h.Enabled)
+		if h.Enabled != c.enabled {
+			t.Errorf("after %v and %d failures enabled is %v", c.age, c.failures, h.Enabled)
 		}
 	}
 	if fmt.Sprint(notices) != "[failing disabled]" {
@@ -535,4 +545,100 @@ func TestWhatIsShownIsSafe(t *testing.T) {
 	if got := webhook.Shown(bytes.Repeat([]byte("ä"), 100_000)); len([]rune(got)) != 1024 {
 		t.Errorf("%d characters", len([]rune(got)))
 	}
+}
+
+func TestWhatAnOldURLAnsweredIsNotHeldAgainstTheNewOne(t *testing.T) {
+	w := newWorld(t, storetest.OpenSQLite(t))
+	slowly(w)
+	called, moved := make(chan struct{}), make(chan struct{})
+	old, r := newReceiver(t), newReceiver(t)
+	old.set(func(call) int {
+		close(called)
+		<-moved
+		return http.StatusGone
+	})
+	var id string
+	id, r.secret = w.hook(t, old.URL)
+	w.start(t)
+	w.finish(t, w.mail(t, storetest.Mail{})[0], waypost.Delivered)
+	<-called
+	if _, err := w.db.Store.ChangeWebhook(t.Context(), waypost.CommandLine(), "op", id, store.WebhookChange{URL: &r.URL}, storetest.Now()); err != nil {
+		t.Fatal(err)
+	}
+	close(moved)
+	r.until(t, "both events", func() bool { return len(r.taken()) == 2 })
+	w.idle(t)
+	h, err := w.db.Store.Webhook(t.Context(), "op", id)
+	if err != nil || !h.Enabled || h.Failing() {
+		t.Errorf("enabled %v, failing since %v, %v", h.Enabled, h.FailingSince, err)
+	}
+	if got := types(r.taken()); got != "message.accepted delivery.delivered" {
+		t.Errorf("told %s", got)
+	}
+}
+
+func TestANoticeThatCannotBeSentHoldsUpNoOther(t *testing.T) {
+	w := newWorld(t, storetest.OpenSQLite(t))
+	var told []string
+	w.Webhooks = webhook.New(with(w.options, func(o *webhook.Options) {
+		o.Notify = func(_ context.Context, h waypost.Webhook, _ waypost.WebhookNotice) error {
+			told = append(told, h.ID)
+			if len(told) == 1 {
+				return errors.New("no")
+			}
+			return nil
+		}
+	}))
+	for range 3 {
+		w.hook(t, "https://example.test/")
+	}
+	w.db.Exec(t, "UPDATE webhook SET notice = 'failing'")
+	w.Chores()
+	if n := w.db.Int(t, "SELECT COUNT(*) FROM webhook WHERE notice <> ''"); len(told) != 3 || n != 1 {
+		t.Errorf("told %v, %d are left", told, n)
+	}
+}
+
+// readingStore counts looks for events that are to be told.
+type readingStore struct {
+	webhook.Store
+	looks atomic.Int64
+	reads atomic.Int64
+}
+
+func (s *readingStore) WebhookWork(ctx context.Context, k store.WebhookKey, calls, fresh int, finished []string) (*store.WebhookWork, error) {
+	s.reads.Add(1)
+	if fresh > 0 {
+		s.looks.Add(1)
+	}
+	return s.Store.WebhookWork(ctx, k, calls, fresh, finished)
+}
+
+func TestWhatIsToldToAnEndpointThatRestsIsNotReadEachTime(t *testing.T) {
+	reading := &readingStore{}
+	w := newWorld(t, storetest.OpenSQLite(t), func(o *webhook.Options) { reading.Store, o.Store = o.Store, reading })
+	slowly(w)
+	r := newReceiver(t)
+	r.set(func(call) int { return http.StatusInternalServerError })
+	id, _ := w.hook(t, r.URL)
+	w.db.Exec(t, "UPDATE webhook SET failures = 10, failing_since = $1", waypost.Millis(time.Now()))
+	w.mail(t, storetest.Mail{})
+	w.Poll()
+	w.attempts(t, 1) // it rests for an hour
+	word := []string{"webhook/op/" + id}
+	for range 100 {
+		before := reading.reads.Load()
+		w.Told(word)
+		eventually(t, "a look", func() bool { return reading.reads.Load() > before })
+	}
+	if n := reading.looks.Load(); n > 3 {
+		t.Errorf("looked for events %d times", n)
+	}
+	// Who enables it need not wait for the end of its rest.
+	r.set(nil)
+	if _, err := w.db.Store.EnableWebhook(t.Context(), waypost.CommandLine(), "op", id, storetest.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w.Told(word)
+	w.idle(t)
 }

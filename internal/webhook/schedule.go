@@ -14,6 +14,11 @@ import (
 const (
 	failingAfter = 5             // failures in a row, from then on the endpoint is probed
 	maxRetry     = 6 * time.Hour // the longest wait that an endpoint may ask for
+
+	// disabledAfter is how many failures in a row it takes to disable an endpoint, however
+	// long ago the first was: it may be we who were stopped, or whose clock was wrong. In
+	// three days there are more, even at the longest wait.
+	disabledAfter = 10
 )
 
 // retryAfter is how long a call rests after so many attempts: with what comes last, at its
@@ -59,6 +64,8 @@ func (h *Webhooks) settle(c *waypost.WebhookCall, o outcome, now time.Time) stor
 	r := store.WebhookResult{CallID: c.ID, Attempt: o.WebhookAttempt, State: waypost.WebhookDelivered}
 	switch {
 	case o.OK():
+	case o.moved:
+		r.State, r.NextAt = waypost.WebhookWaiting, now
 	case o.Status == http.StatusGone || !now.Before(c.Expires):
 		r.State = waypost.WebhookFailed
 	default:
@@ -78,6 +85,9 @@ func (h *Webhooks) health(w *store.WebhookWork, outcomes []outcome, now time.Tim
 		FailingSince: w.FailingSince, FailingWhy: w.FailingWhy, Failures: w.Failures, NextAt: w.NextAt, Warned: w.Warned,
 	}
 	for _, o := range outcomes {
+		if o.moved {
+			continue
+		}
 		if o.OK() {
 			is = store.WebhookHealth{Recovered: is.Recovered || is.Failures >= failingAfter}
 			disable = ""
@@ -99,7 +109,7 @@ func (h *Webhooks) health(w *store.WebhookWork, outcomes []outcome, now time.Tim
 		switch {
 		case o.Status == http.StatusGone:
 			disable = waypost.DisabledAsGone
-		case age >= waypost.WebhookLife:
+		case age >= waypost.WebhookLife && is.Failures >= disabledAfter:
 			disable = waypost.DisabledAsFailing
 		case age >= waypost.WebhookWarning && !is.Warned:
 			is.Warned, is.Notice = true, waypost.NoticeWebhookFailing

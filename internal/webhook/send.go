@@ -34,6 +34,7 @@ type outcome struct {
 	waypost.WebhookAttempt
 	wait  time.Duration // asked for by the endpoint
 	quick bool          // it answered soon, whatever it said
+	moved bool          // the webhook has another URL by now: it tells nothing about that one
 }
 
 // secrets opens the secrets that a call is signed with now.

@@ -29,11 +29,13 @@ type worker struct {
 	flying  map[string]bool // calls under way
 	results []ended         // that are still to be recorded
 	rest    time.Time       // nothing begins before: the last call could not, for reasons of ours
+	until   time.Time       // the endpoint rests, as was read last
 }
 
 // ended is a call with the outcome of an attempt. An attempt that was not begun has none.
 type ended struct {
 	call    waypost.WebhookCall
+	url     string
 	outcome outcome
 	begun   bool
 }
@@ -54,7 +56,7 @@ func (w *worker) work() {
 	for {
 		next, ok := time.Time{}, false
 		if !w.h.contain("webhook "+w.key.ID, func() { next, ok = w.round() }) {
-			next, ok = time.Now().Add(brokenFor), true // nothing is known: read again
+			next, ok = time.Now().Add(brokenFor), w.h.run.Err() == nil // nothing is known: read again
 		}
 		switch {
 		case !ok && len(w.flying) == 0:
@@ -116,6 +118,10 @@ func (w *worker) round() (next time.Time, ok bool) {
 		return time.Now().Add(brokenFor), w.h.run.Err() == nil
 	}
 	limit, now := w.limit(), time.Now()
+	resting := now.Before(w.until)
+	if resting { // whatever is to be told meanwhile: it is not read each time that there is more
+		limit = 0
+	}
 	work, err := w.h.o.Store.WebhookWork(ctx, w.key, perEndpoint+len(w.flying)+len(w.results)+1, limit, w.finished(now))
 	switch {
 	case waypost.KindOf(err) == waypost.NotFound && err != nil:
@@ -124,6 +130,10 @@ func (w *worker) round() (next time.Time, ok bool) {
 		return broken("cannot read a webhook", err)
 	case work.Lease != "" && work.Lease != w.h.o.Incarnation:
 		return w.giveUp()
+	}
+	w.until = work.NextAt
+	if w.moved(work.URL) || resting && !work.NextAt.After(now) {
+		return now, true // that was read for something else
 	}
 	step, p, err := w.plan(work, limit, now)
 	if err != nil {
@@ -148,7 +158,21 @@ func (w *worker) round() (next time.Time, ok bool) {
 		}
 	}
 	w.start(work, p, secrets)
+	if resting && step.Health != nil && !step.Health.NextAt.After(now) {
+		p.next = now // it took a call: it rests no longer
+	}
 	return p.next, !step.Free
+}
+
+// moved finds results that tell of another URL than the webhook has by now, and reports
+// whether there were any that it did not know of.
+func (w *worker) moved(url string) (is bool) {
+	for i := range w.results {
+		if e := &w.results[i]; e.url != url && !e.outcome.moved {
+			e.outcome.moved, is = true, true
+		}
+	}
+	return is
 }
 
 // limit is how many calls may begin now.
@@ -295,7 +319,7 @@ func (w *worker) start(work *store.WebhookWork, p planned, secrets [][]byte) {
 	for _, c := range p.start {
 		w.flying[c.ID] = true
 		w.h.work.Go(func() {
-			e := ended{call: c}
+			e := ended{call: c, url: work.URL}
 			defer func() { w.done <- e }()
 			if !w.h.contain("call of webhook "+w.key.ID, func() { w.call(work.URL, secrets, &e) }) {
 				e.begun, e.outcome.Number, e.outcome.Error = true, c.Attempts+1, "internal error" // not at once again

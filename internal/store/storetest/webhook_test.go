@@ -307,3 +307,89 @@ func TestAReplayQueuesTheEventsOfItsPeriod(t *testing.T) {
 		}
 	})
 }
+
+func TestAWebhookEnabledWhileItIsSweptIsToldWhatComes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, now := t.Context(), storetest.Now()
+		hook := newWebhook(t, db, "op")
+		for i := range 600 { // more than one sweep takes; those made first are due last
+			id := fmt.Sprintf("%04d", i)
+			db.Exec(t, `INSERT INTO webhook_event (operator_id, webhook_id, id, chain, type, payload, replay, call_id, at)
+VALUES ('op', $1, $2, $2, 'gateway.warned', '{}', FALSE, $2, 1)`, hook, id)
+			db.Exec(t, `INSERT INTO webhook_call (id, operator_id, webhook_id, type, events, replay, body, state, attempts, next_at, expires, created, finished)
+VALUES ($2, 'op', $1, 'gateway.warned', 1, FALSE, $3, 'waiting', 1, $4, 9, 1, 0)`, hook, id, []byte("{}"), int64(1000-i))
+		}
+		if _, err := db.Store.DisableWebhook(ctx, waypost.CommandLine(), "op", hook, now); err != nil {
+			t.Fatal(err)
+		}
+		if more, err := db.System.SweepWebhooks(ctx, now); !more || err != nil {
+			t.Fatal(more, err)
+		}
+		if _, err := db.Store.EnableWebhook(ctx, waypost.CommandLine(), "op", hook, now); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if more, err := db.System.SweepWebhooks(ctx, now); err != nil {
+				t.Fatal(err)
+			} else if !more {
+				break
+			}
+		}
+		if n := db.Int(t, `SELECT COUNT(*) FROM webhook_event e JOIN webhook_call c ON c.id = e.call_id WHERE c.state <> 'waiting'`); n != 0 {
+			t.Errorf("%d events wait for the end of calls that have ended, and what comes after them waits for ever", n)
+		}
+		if n := db.Int(t, `SELECT COUNT(*) FROM webhook_call c WHERE c.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM webhook_event e WHERE e.call_id = c.id)`); n != 0 {
+			t.Errorf("%d calls wait without their events: they hold nothing back", n)
+		}
+	})
+}
+
+func TestAStepOfAReplayIsBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		ctx, by, now := t.Context(), waypost.CommandLine(), storetest.Now()
+		to := make([]string, 900)
+		for i := range to {
+			to[i] = fmt.Sprintf("r%d@example.test", i)
+		}
+		accept(t, db, storetest.Mail{To: to, At: now.Add(-2 * time.Minute)})
+		for i := range 3 { // as if each recipient had been deferred
+			db.Exec(t, `INSERT INTO event (message_id, id, operator_id, delivery_id, type, from_state, to_state, count, attempt, actor, detail, at)
+SELECT e.message_id, e.id || d.id || $1, e.operator_id, d.id, 'deferred', '', '', 1, 1, '', '', e.at FROM event e JOIN delivery d ON d.message_id = e.message_id
+WHERE e.type = 'accepted'`, fmt.Sprint(i))
+		}
+		for range 5 {
+			accept(t, db, storetest.Mail{At: now.Add(-time.Minute)})
+		}
+		hook, idle := newWebhook(t, db, "op"), newWebhook(t, db, "op")
+		if _, err := db.Store.ReplayWebhook(ctx, by, "op", hook, now.Add(-time.Hour), now, now); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.System.ReplayWebhooks(ctx, now); err != nil {
+			t.Fatal(err)
+		}
+		all := db.Int(t, "SELECT COUNT(*) FROM event WHERE type IN ('accepted', 'deferred')")
+		if n := db.Int(t, "SELECT COUNT(*) FROM webhook_event"); n == 0 || n >= all {
+			t.Errorf("%d of %d events with one step", n, all)
+		}
+		for more := true; more; {
+			var err error
+			if more, err = db.System.ReplayWebhooks(ctx, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := db.Int(t, "SELECT COUNT(*) FROM webhook_event WHERE webhook_id = $1", hook); n != all {
+			t.Errorf("%d of %d events", n, all)
+		}
+		// What an endpoint cannot be told yet is not looked for.
+		if _, err := db.Store.ReplayWebhook(ctx, by, "op", idle, now.Add(-time.Hour), now, now); err != nil {
+			t.Fatal(err)
+		}
+		db.Exec(t, "UPDATE webhook SET next_at = $1, failures = 9, failing_since = 1", waypost.Millis(now.Add(time.Hour)))
+		if more, err := db.System.ReplayWebhooks(ctx, now); more || err != nil {
+			t.Error(more, err)
+		}
+		if n := db.Int(t, "SELECT COUNT(*) FROM webhook_event WHERE webhook_id = $1", idle); n != 0 {
+			t.Errorf("%d events were queued for an endpoint that fails", n)
+		}
+	})
+}

@@ -206,7 +206,7 @@ func finishCalls(ctx context.Context, tx *engine.Tx, s *store.WebhookStep) error
 			return err
 		}
 	}
-	return tx.Rows(ctx, "DELETE FROM webhook_event WHERE call_id <> '' AND call_id IN (", ")", nil, 1, done)
+	return deleteCallEvents(ctx, tx, done)
 }
 
 func setWebhookHealth(ctx context.Context, tx *engine.Tx, s *store.WebhookStep) error {

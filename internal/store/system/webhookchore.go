@@ -18,37 +18,48 @@ import (
 // sweepBatch bounds what one transaction takes away of a webhook that is disabled or gone.
 const sweepBatch = 500
 
+// cancelBatch is the same for its calls, each of which may have a hundred events.
+const cancelBatch = 50
+
 // SweepWebhooks takes away what is left to be told to webhooks that are disabled or gone, a
-// bounded batch of each, and reports whether there is more.
+// bounded batch of each, and reports whether there is more. A call goes with its events: who
+// enables a webhook half-way finds no event that waits for the end of a call that has ended.
 func (y *System) SweepWebhooks(ctx context.Context, now time.Time) (more bool, err error) {
-	for after := (store.WebhookKey{}); ; {
-		// One descent of the index for each webhook, however many events wait for it.
-		err := y.engine.Kept().QueryRowContext(ctx, `SELECT operator_id, webhook_id FROM webhook_event
-WHERE (operator_id, webhook_id, id) > ($1, $2, '~') ORDER BY operator_id, webhook_id, id LIMIT 1`, after.OperatorID, after.ID).Scan(&after.OperatorID, &after.ID)
+	for after := ""; ; {
+		// One descent of the index for each webhook, however many calls wait for it.
+		err := y.engine.Kept().QueryRowContext(ctx, `SELECT webhook_id FROM webhook_call
+WHERE state = 'waiting' AND (webhook_id, next_at) > ($1, 9223372036854775807) ORDER BY webhook_id, next_at LIMIT 1`, after).Scan(&after)
 		if errors.Is(err, sql.ErrNoRows) {
 			break
 		}
 		if err != nil {
 			return more, fmt.Errorf("sweep webhooks: %w", err)
 		}
-		did, err := y.sweep(ctx, after.ID, `DELETE FROM webhook_event WHERE operator_id = $1 AND webhook_id = $2 AND id IN (
-  SELECT e.id FROM webhook_event e WHERE e.operator_id = $1 AND e.webhook_id = $2 ORDER BY e.id LIMIT $3)`, after.OperatorID, after.ID, sweepBatch)
+		did, err := y.sweep(ctx, after, func(ctx context.Context, tx *engine.Tx) (bool, error) { return cancelCalls(ctx, tx, after, now) })
 		if err != nil {
 			return more, err
 		}
 		more = more || did
 	}
-	for after := ""; ; {
-		err := y.engine.Kept().QueryRowContext(ctx, `SELECT webhook_id FROM webhook_call
-WHERE state = 'waiting' AND (webhook_id, next_at) > ($1, 9223372036854775807) ORDER BY webhook_id, next_at LIMIT 1`, after).Scan(&after)
+	for after := (store.WebhookKey{}); ; {
+		err := y.engine.Kept().QueryRowContext(ctx, `SELECT operator_id, webhook_id FROM webhook_event
+WHERE (operator_id, webhook_id, id) > ($1, $2, '~') ORDER BY operator_id, webhook_id, id LIMIT 1`, after.OperatorID, after.ID).Scan(&after.OperatorID, &after.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return more, nil
 		}
 		if err != nil {
 			return more, fmt.Errorf("sweep webhooks: %w", err)
 		}
-		did, err := y.sweep(ctx, after, `UPDATE webhook_call SET state = 'cancelled', finished = $2 WHERE id IN (
-  SELECT c.id FROM webhook_call c WHERE c.webhook_id = $1 AND c.state = 'waiting' ORDER BY c.next_at LIMIT $3)`, after, waypost.Millis(now), sweepBatch)
+		did, err := y.sweep(ctx, after.ID, func(ctx context.Context, tx *engine.Tx) (bool, error) {
+			result, err := tx.ExecContext(ctx, `DELETE FROM webhook_event WHERE operator_id = $1 AND webhook_id = $2 AND id IN (
+  SELECT e.id FROM webhook_event e WHERE e.operator_id = $1 AND e.webhook_id = $2 AND e.call_id = '' ORDER BY e.id LIMIT $3)`,
+				after.OperatorID, after.ID, sweepBatch)
+			if err != nil {
+				return false, err
+			}
+			n, err := result.RowsAffected()
+			return n == sweepBatch, err
+		})
 		if err != nil {
 			return more, err
 		}
@@ -56,8 +67,8 @@ WHERE state = 'waiting' AND (webhook_id, next_at) > ($1, 9223372036854775807) OR
 	}
 }
 
-// sweep runs a statement unless a webhook is enabled, and reports whether there may be more.
-func (y *System) sweep(ctx context.Context, webhookID, text string, args ...any) (more bool, err error) {
+// sweep does something to a webhook unless it is enabled, and reports whether there may be more.
+func (y *System) sweep(ctx context.Context, webhookID string, do func(context.Context, *engine.Tx) (more bool, err error)) (more bool, err error) {
 	enabled := "SELECT EXISTS (SELECT 1 FROM webhook WHERE id = $1 AND enabled)"
 	var is bool
 	if err := y.engine.Kept().QueryRowContext(ctx, enabled, webhookID).Scan(&is); err != nil || is {
@@ -69,18 +80,35 @@ func (y *System) sweep(ctx context.Context, webhookID, text string, args ...any)
 		if err := tx.QueryRowContext(ctx, enabled, webhookID).Scan(&is); err != nil || is {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
-		more = n == sweepBatch
+		var err error
+		more, err = do(ctx, tx)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("sweep webhook: %w", err)
 	}
 	return more, nil
+}
+
+// cancelCalls cancels calls that wait for a webhook and takes away their events.
+func cancelCalls(ctx context.Context, tx *engine.Tx, webhookID string, now time.Time) (more bool, err error) {
+	rows, err := tx.QueryContext(ctx, `UPDATE webhook_call SET state = 'cancelled', finished = $2 WHERE id IN (
+  SELECT c.id FROM webhook_call c WHERE c.webhook_id = $1 AND c.state = 'waiting' ORDER BY c.next_at LIMIT $3) RETURNING id`,
+		webhookID, waypost.Millis(now), cancelBatch)
+	ids, err := store.ScanStrings(rows, err)
+	if err != nil {
+		return false, err
+	}
+	cancelled := make([]any, len(ids))
+	for i, id := range ids {
+		cancelled[i] = id
+	}
+	return len(ids) == cancelBatch, deleteCallEvents(ctx, tx, cancelled)
+}
+
+// deleteCallEvents removes the events of calls that have ended.
+func deleteCallEvents(ctx context.Context, tx *engine.Tx, calls []any) error {
+	return tx.Rows(ctx, "DELETE FROM webhook_event WHERE call_id <> '' AND call_id IN (", ")", nil, 1, calls)
 }
 
 // WebhookNotices lists webhooks whose operators are still to be told something.
@@ -137,6 +165,7 @@ func (y *System) WebhookLoad(ctx context.Context) (events, failing int64, err er
 
 const (
 	replayMessages = 200  // looked at with one statement
+	replayEvents   = 2000 // queued with one step, and what else happened to the last message
 	replayRounds   = 20   // statements of one step, while nothing is found
 	replayAhead    = 5000 // events that may wait for a webhook when a step begins
 )
@@ -146,7 +175,7 @@ const (
 // its replay still stands where it was read.
 func (y *System) ReplayWebhooks(ctx context.Context, now time.Time) (more bool, err error) {
 	rows, err := y.engine.Reader().QueryContext(ctx, `SELECT id, operator_id, webhook_id, from_at, to_at, cursor FROM webhook_replay
-WHERE finished = 0 ORDER BY id LIMIT 100`)
+WHERE finished = 0 ORDER BY id`) // at most one of a webhook
 	if err != nil {
 		return false, fmt.Errorf("list replays: %w", err)
 	}
@@ -160,13 +189,13 @@ WHERE finished = 0 ORDER BY id LIMIT 100`)
 		return false, fmt.Errorf("list replays: %w", err)
 	}
 	for _, r := range open {
-		did, err := y.replay(ctx, r, now)
-		if err != nil {
-			return more, fmt.Errorf("replay for webhook: %w", err)
+		did, failed := y.replay(ctx, r, now)
+		if failed != nil { // of the others nothing is known to be wrong
+			err = errors.Join(err, fmt.Errorf("replay for webhook %s: %w", r.ID, failed))
 		}
 		more = more || did
 	}
-	return more, nil
+	return more, err
 }
 
 type replay struct {
@@ -189,6 +218,9 @@ func (y *System) replay(ctx context.Context, r replay, now time.Time) (more bool
 	if err != nil {
 		return false, err
 	}
+	if w.NextAt.After(now) { // it fails: what it would be told could only wait
+		return false, nil
+	}
 	var waiting int
 	if err := y.engine.Kept().QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event WHERE operator_id = $1 AND webhook_id = $2 LIMIT $3) AS e",
 		r.OperatorID, r.ID, replayAhead).Scan(&waiting); err != nil || waiting >= replayAhead {
@@ -205,9 +237,8 @@ func (y *System) replay(ctx context.Context, r replay, now time.Time) (more bool
 		if len(ids) == 0 {
 			return false, y.replayed(ctx, r, cursor, nil, true, now)
 		}
-		cursor = ids[len(ids)-1]
-		found, err := y.eventsOf(ctx, r, &w.Webhook, ids)
-		if err != nil {
+		var found []any
+		if found, cursor, err = y.eventsOf(ctx, r, &w.Webhook, ids); err != nil {
 			return false, err
 		}
 		if len(found) > 0 {
@@ -219,8 +250,12 @@ func (y *System) replay(ctx context.Context, r replay, now time.Time) (more bool
 
 const replayColumns = 9
 
-// eventsOf reads what happened to messages in the period, as rows of webhook_event.
-func (y *System) eventsOf(ctx context.Context, r replay, w *waypost.Webhook, messages []string) (args []any, err error) {
+// eventsOf reads what happened to messages in the period, as rows of webhook_event, up to
+// the message with which there are enough of them: it returns the last one that was read
+// whole. A message to a thousand recipients has thousands of events, and all of a step are
+// written while everything else that is to be written waits.
+func (y *System) eventsOf(ctx context.Context, r replay, w *waypost.Webhook, messages []string) (args []any, last string, err error) {
+	last = messages[len(messages)-1]
 	params := []any{r.OperatorID, r.from, r.to}
 	marks := make([]string, len(messages))
 	for i, id := range messages {
@@ -230,8 +265,10 @@ func (y *System) eventsOf(ctx context.Context, r replay, w *waypost.Webhook, mes
 	rows, err := y.engine.Reader().QueryContext(ctx, `SELECT message_id, id, type, at FROM event
 WHERE operator_id = $1 AND at >= $2 AND at < $3 AND message_id IN (`+strings.Join(marks, ", ")+`) ORDER BY message_id, id`, params...)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	read := 0
+	previous := ""
 	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var message, id string
 		var kind waypost.EventType
@@ -239,13 +276,24 @@ WHERE operator_id = $1 AND at >= $2 AND at < $3 AND message_id IN (`+strings.Joi
 		if err := rows.Scan(&message, &id, &kind, &at); err != nil {
 			return err
 		}
+		if message != previous && read >= replayEvents {
+			last = previous
+			return errEnough
+		}
+		read, previous = read+1, message
 		if t := kind.WebhookType(); t != "" && w.Wants(t) {
 			args = append(args, r.OperatorID, w.ID, id, message, string(t), "", true, "", at)
 		}
 		return nil
 	})
-	return args, err
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, "", err
+	}
+	return args, last, nil
 }
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough")
 
 // replayed writes a step, unless another node has. What is still to be told anyway stays
 // as it is.
