@@ -90,8 +90,31 @@ WHERE webhook_id = $1 AND state = 'waiting' ORDER BY next_at, id LIMIT $2`, k.ID
 	return w, err
 }
 
-// webhookEvents reads events with all they are made of in one go.
-func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit int, finished []string) ([]store.WebhookEvent, error) {
+// webhookWindow is how many of the oldest events of an endpoint are looked at, at most. If the
+// messages of all of them wait for calls that failed, what came later waits with them: so an
+// endpoint that refuses much is no reason to read a million rows again and again.
+const webhookWindow = 5000
+
+// webhookEvents reads events with all they are made of, in one go if none of the oldest has
+// to wait for another call.
+func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit int, finished []string) (list []store.WebhookEvent, err error) {
+	for _, window := range []int{4*limit + 64, webhookWindow} {
+		var all bool
+		list, all, err = y.webhookEventsOf(ctx, k, limit, window, finished)
+		if err != nil || all || len(list) >= limit {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+// webhookEventsOf looks at so many of the oldest events, and reports whether these are all.
+func (y *System) webhookEventsOf(ctx context.Context, k store.WebhookKey, limit, window int, finished []string) (list []store.WebhookEvent, all bool, err error) {
+	seen := 0
+	if err := y.engine.Kept().QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM webhook_event
+  WHERE operator_id = $1 AND webhook_id = $2 AND call_id = '' LIMIT $3) AS w`, k.OperatorID, k.ID, window).Scan(&seen); err != nil {
+		return nil, false, err
+	}
 	var f [4]string
 	copy(f[:], finished)
 	rows, err := y.engine.Kept().QueryContext(ctx, `SELECT w.id, w.chain, w.type, w.payload, w.replay, w.at,
@@ -100,19 +123,19 @@ func (y *System) webhookEvents(ctx context.Context, k store.WebhookKey, limit in
   COALESCE(d.recipient, ''), COALESCE(d.cause, ''),
   COALESCE(a.number, 0), COALESCE(a.route, ''), COALESCE(a.host, ''), COALESCE(a.tls, ''), COALESCE(a.cause, ''),
   COALESCE(a.code, 0), COALESCE(a.enhanced, ''), COALESCE(a.reply, '')
-FROM (SELECT v.id, v.chain, v.type, v.payload, v.replay, v.at FROM webhook_event v
-  WHERE v.operator_id = $1 AND v.webhook_id = $2 AND v.call_id = '' AND NOT EXISTS (
+FROM (SELECT v.id, v.chain, v.type, v.payload, v.replay, v.at FROM (SELECT * FROM webhook_event
+    WHERE operator_id = $1 AND webhook_id = $2 AND call_id = '' ORDER BY id LIMIT $8) AS v
+  WHERE NOT EXISTS (
     SELECT 1 FROM webhook_event o WHERE o.webhook_id = $2 AND o.chain = v.chain AND o.call_id <> '' AND o.call_id NOT IN ($4, $5, $6, $7))
   ORDER BY v.id LIMIT $3) AS w
 LEFT JOIN event e ON w.payload = '' AND e.message_id = w.chain AND e.id = w.id
 LEFT JOIN message m ON m.id = e.message_id
 LEFT JOIN delivery d ON d.id = e.delivery_id
 LEFT JOIN attempt a ON a.delivery_id = e.delivery_id AND a.number = e.attempt
-ORDER BY w.id`, k.OperatorID, k.ID, limit, f[0], f[1], f[2], f[3])
+ORDER BY w.id`, k.OperatorID, k.ID, limit, f[0], f[1], f[2], f[3], window)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var list []store.WebhookEvent
 	err = engine.Each(rows, func(rows *sql.Rows) error {
 		var v store.WebhookEvent
 		var at, lane int64
@@ -129,7 +152,7 @@ ORDER BY w.id`, k.OperatorID, k.ID, limit, f[0], f[1], f[2], f[3])
 		list = append(list, v)
 		return store.ScanMessageFacts(&list[len(list)-1].Message, lane, tags, metadata)
 	})
-	return list, err
+	return list, seen < window, err
 }
 
 // WebhookBody reads what a call sends.
