@@ -97,7 +97,7 @@ func (r *Report) about(recipient string, rules *classify.Rules) (waypost.Feedbac
 	forwarded := !own && found.Original == "" && strings.Contains(found.Final, "@")
 	v := rules.Classify(classify.Input{Phase: waypost.PhaseRcpt, Reply: found.reply(), Route: waypost.RouteDirect})
 	f := waypost.Feedback{Sort: waypost.FeedbackBounce, Cause: string(v.Cause), Rule: v.Evidence(), Detail: shortened(plainWords(found.Reply.String()))}
-	f.BadAddress = !forwarded && (v.Cause == classify.BadMailbox || v.Cause == classify.BadDomain)
+	f.BadAddress = !forwarded && (v.Suppress() || v.Cause == classify.BadDomain) // of two minds about a mailbox is no proof
 	switch {
 	case v.Suppress() && !forwarded:
 		f.Symptom = waypost.SuppressedHard

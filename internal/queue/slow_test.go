@@ -230,7 +230,7 @@ func TestTooManyConnectionsBecomeFewer(t *testing.T) {
 		w.deliver.mu.Lock()
 		most := w.deliver.mostAt["slow.test"]
 		w.deliver.mu.Unlock()
-		if most < 2 || most > 4 {
+		if most < 1 || most > 4 { // which it is depends on how many were left when the last was refused
 			t.Errorf("%d sessions where 5 were too many", most)
 		}
 		w.within(30*time.Minute, "all goes", func() bool { return w.count(waypost.Delivered) == 200 })

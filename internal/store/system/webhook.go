@@ -20,7 +20,7 @@ func (y *System) DueWebhooks(ctx context.Context, incarnation string, now time.T
 WHERE w.enabled AND w.next_at <= $1 AND (w.lease = '' OR w.lease = $2) AND (
   EXISTS (SELECT 1 FROM webhook_event e WHERE e.operator_id = w.operator_id AND e.webhook_id = w.id AND e.call_id = '')
   OR EXISTS (SELECT 1 FROM webhook_call c WHERE c.webhook_id = w.id AND c.state = 'waiting' AND c.next_at <= $1))
-LIMIT $3`, waypost.Millis(now), incarnation, limit)
+ORDER BY w.next_at, w.id LIMIT $3`, waypost.Millis(now), incarnation, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list due webhooks: %w", err)
 	}
