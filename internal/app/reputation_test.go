@@ -142,6 +142,13 @@ func TestOneOperatorThatCannotBeToldHoldsUpNoOther(t *testing.T) {
 	if broken > fine {
 		broken, fine = fine, broken
 	}
+	if err := a.Store.Write(t.Context(), func(ctx context.Context, tx *engine.Tx) error {
+		_, err := tx.ExecContext(ctx, "UPDATE operator SET contact = 'nobody' WHERE id = $1", broken)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a.Directory.Forget(broken)
 	for _, id := range []string{broken, fine} {
 		if _, err := a.System.ChangeReputation(t.Context(), waypost.Policy(), id, time.Now(), func(r waypost.Reputation, _ waypost.GatewayFigures) waypost.Reputation {
 			r.Level, r.Since, r.By = waypost.LevelPaused, time.Now(), "policy"
@@ -150,16 +157,6 @@ func TestOneOperatorThatCannotBeToldHoldsUpNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := a.Store.Write(t.Context(), func(ctx context.Context, tx *engine.Tx) error {
-		if _, err := tx.ExecContext(ctx, "UPDATE operator SET contact = 'nobody' WHERE id = $1", broken); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "UPDATE reputation SET told = 0")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	a.Directory.Forget(broken)
 	judgeNow(t, a)
 	soon(t, "the other one is told", func() bool {
 		var untold string
