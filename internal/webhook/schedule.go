@@ -19,6 +19,8 @@ const (
 	// long ago the first was: it may be we who were stopped, or whose clock was wrong. In
 	// three days there are more, even at the longest wait.
 	disabledAfter = 10
+	// leastAttempts is how often a call is tried at least, for the same reason.
+	leastAttempts = 3
 )
 
 // retryAfter is how long a call rests after so many attempts: with what comes last, at its
@@ -66,12 +68,12 @@ func (h *Webhooks) settle(c *waypost.WebhookCall, o outcome, now time.Time) stor
 	case o.OK():
 	case o.moved:
 		r.State, r.NextAt = waypost.WebhookWaiting, now
-	case o.Status == http.StatusGone || !now.Before(c.Expires):
+	case o.Status == http.StatusGone || !now.Before(c.Expires) && o.Number >= leastAttempts:
 		r.State = waypost.WebhookFailed
 	default:
 		r.State = waypost.WebhookWaiting
 		r.NextAt = now.Add(max(h.retryAfter(o.Number), o.wait))
-		if r.NextAt.After(c.Expires) {
+		if now.Before(c.Expires) && r.NextAt.After(c.Expires) {
 			r.NextAt = c.Expires // once more, at the end
 		}
 	}
