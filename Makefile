@@ -13,7 +13,7 @@ export PATH := $(TOOLS):$(PATH)
 # The end-to-end tests run the binary as users do, so not under the race detector.
 E2E      = $(shell $(GO) list ./... | grep -E '/e2e(/|$$)')
 # Tests of these are shortened under the race detector and run whole without it.
-LONG     = ./internal/queue/ ./internal/panel/
+LONG     = ./internal/queue/ ./internal/panel/ ./internal/account/
 PACKAGES = $(shell $(GO) list ./... | grep -vE '/e2e(/|$$)')
 
 .DEFAULT_GOAL := help
